@@ -1,0 +1,9 @@
+//! Tollgate: auth interceptors in front of an OpenID provider that already runs.
+//!
+//! `docs/ARCHITECTURE.md` has the life of a request and the map of these modules.
+
+pub mod clock;
+pub mod event;
+pub mod json;
+pub mod secret;
+pub mod verdict;

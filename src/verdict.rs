@@ -1,0 +1,136 @@
+//! What came of asking the interceptors.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The outcome of one consult over all interceptors that applied, in the order they were asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// What the gate has to do.
+    pub decision: Decision,
+    /// One entry for each interceptor that was asked.
+    pub consultations: Vec<Consultation>,
+}
+
+impl Verdict {
+    /// Nobody was asked: nothing stands in the way and nothing is added.
+    pub fn unasked() -> Self {
+        Self {
+            decision: Decision::Allow(Additions::default()),
+            consultations: Vec::new(),
+        }
+    }
+}
+
+/// What the gate has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Decision {
+    /// Go on; add this.
+    Allow(Additions),
+    /// Stop. Without a message, the caller sees one general sentence.
+    Deny {
+        /// The text for the user, from the interceptor. `None` when a failure policy spoke.
+        message: Option<String>,
+    },
+}
+
+/// What ALLOW adds, summed over the interceptors. Already checked: no forbidden claim is in here.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Additions {
+    /// Top-level claims for the access token, `claims_at` already applied.
+    pub access_token: Map<String, Value>,
+    /// Top-level claims for the ID token, likewise.
+    pub id_token: Map<String, Value>,
+    /// `create_organization_membership` of a signup, as it was given.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub organization_membership: Option<Value>,
+}
+
+impl Additions {
+    /// Whether there is nothing to add.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One interceptor's part in a verdict: what was asked, what came back, what it was taken for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Consultation {
+    /// The interceptor's `name` in `proxy.toml`.
+    pub interceptor: String,
+    /// The `interceptor-id` header: unique, the same over retries.
+    pub id: String,
+    /// What this interceptor's part came to.
+    pub effect: Effect,
+    /// Who decided that.
+    pub decided_by: DecidedBy,
+    /// What went wrong, when something did.
+    pub failure: Option<Failure>,
+    /// The text for the user on DENY.
+    pub message: Option<String>,
+    /// The reason for the log only.
+    pub reason: Option<String>,
+    /// What this interceptor added.
+    pub additions: Additions,
+    /// `response.annotations`, for the audit only.
+    pub annotations: Map<String, Value>,
+    /// `response.warnings`, for the audit only, and our own, such as claims near the size limit.
+    pub warnings: Vec<String>,
+    /// The last attempt's HTTP status, when there was one.
+    pub status: Option<u16>,
+    /// How many times the endpoint was called; 0 when the breaker or the cap spoke.
+    pub attempts: u32,
+    /// From the first attempt's start to the end of the last.
+    pub duration: Duration,
+    /// The answer's body as JSON, when it was read and parsed.
+    pub answer: Option<Value>,
+}
+
+/// What one interceptor's part came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Effect {
+    /// The request goes on.
+    Allow,
+    /// The request ends here.
+    Deny,
+}
+
+/// Who decided: the endpoint itself, or a rule that speaks in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecidedBy {
+    /// The endpoint answered.
+    Endpoint,
+    /// `on_failure`: the endpoint gave no answer.
+    OnFailure,
+    /// `on_invalid`: the endpoint gave an answer that cannot be taken.
+    OnInvalid,
+    /// The circuit breaker was open, so `on_failure` decided without a call.
+    Breaker,
+    /// The concurrency cap was reached: a denial for the caller over its share.
+    ConcurrencyCap,
+    /// Too many consults of the last minute failed open, so the interceptor fails closed.
+    FailOpenLimit,
+}
+
+/// What went wrong with a consultation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Whether the endpoint was away or wrong: that decides which policy speaks.
+    pub kind: FailureKind,
+    /// What happened, in a sentence. Shows no secret.
+    pub detail: String,
+}
+
+/// The two ways in which an endpoint fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureKind {
+    /// No verdict: refused, reset, TLS error, timeout, 429, 5xx, breaker open, cap reached.
+    Down,
+    /// It is there and wrong: another status, content type, shape, or a forbidden claim.
+    Invalid,
+}
