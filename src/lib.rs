@@ -5,5 +5,6 @@
 pub mod clock;
 pub mod event;
 pub mod json;
+pub mod misconfigured;
 pub mod secret;
 pub mod verdict;
