@@ -6,5 +6,7 @@ pub mod clock;
 pub mod event;
 pub mod json;
 pub mod misconfigured;
+pub mod preset;
+pub mod route;
 pub mod secret;
 pub mod verdict;
