@@ -7,4 +7,5 @@ pub mod event;
 pub mod json;
 pub mod misconfigured;
 pub mod secret;
+pub mod token;
 pub mod verdict;
