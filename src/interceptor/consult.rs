@@ -279,7 +279,7 @@ impl Interceptor {
         match (failure, decided_by) {
             (Some(_), DecidedBy::FailOpenLimit) => line!(
                 error,
-                "interceptor `{name}` FAILS CLOSED: more than {} % of the last minute's consultations failed",
+                "interceptor `{name}` FAILS CLOSED: more than {:.0} % of the last minute's consultations failed",
                 self.settings.fail_open_limit * 100.0
             ),
             (Some(failure), _) => line!(warn, "interceptor `{name}` failed and {outcome}: {}", failure.detail),
