@@ -4,6 +4,7 @@ mod bad_answers;
 mod chain;
 mod guards;
 mod hook;
+mod log;
 mod request;
 mod settings;
 

@@ -167,3 +167,18 @@ async fn a_machine_token_gets_claims_scope_and_audience() {
     assert_eq!(added(&verdict).access_token["aud"], json!(["reports"]));
     assert!(added(&verdict).id_token.is_empty());
 }
+
+#[tokio::test]
+async fn a_call_that_the_others_left_little_time_does_not_count_for_the_breaker() {
+    let slow = Hook::scripted([vec![Step::Hang]]).await;
+    let world = World::within(
+        Period::millis(400),
+        [
+            json!({"name": "slow", "endpoint": slow.url(), "timeout": "300ms", "on_failure": "allow"}),
+            json!({"name": "hurried", "endpoint": slow.url(), "breaker": {"failures_in_a_row": 1}}),
+        ],
+    );
+    for _ in 0..2 {
+        assert_eq!(world.session().await.consultations[1].decided_by, DecidedBy::OnFailure);
+    }
+}
