@@ -29,13 +29,13 @@ impl Target {
             return Err(Unreadable::bad("the request target is no path"));
         }
         let mut canonical = String::with_capacity(path.len());
-        let mut rest = path.bytes();
+        let mut rest = path.as_bytes().iter().copied();
         while let Some(byte) = rest.next() {
             match byte {
                 b'%' => {
                     let escaped = rest.next().zip(rest.next()).and_then(unhex);
                     let byte = escaped.ok_or_else(|| Unreadable::bad("the path has a malformed percent escape"))?;
-                    check_escaped(byte, rest.as_slice())?;
+                    check_escaped(byte, rest.clone().take(2))?;
                     canonical.push_str(&format!("%{byte:02X}"));
                 }
                 raw => {
@@ -50,7 +50,9 @@ impl Target {
             .map_err(|_| Unreadable::bad("the path is not UTF-8"))?
             .into_owned();
         if decoded.chars().any(confusable) {
-            return Err(Unreadable::bad("the path has a control character or a look-alike of an ASCII character"));
+            return Err(Unreadable::bad(
+                "the path has a control character or a look-alike of an ASCII character",
+            ));
         }
         let decoded = match decoded.strip_suffix('/') {
             Some(bare) if !bare.is_empty() => bare.to_owned(),
@@ -124,7 +126,7 @@ fn check_raw(byte: u8) -> Result<(), Unreadable> {
 }
 
 /// `after` is what follows the escape: `%25` must not be the first half of a second encoding.
-fn check_escaped(byte: u8, after: &[u8]) -> Result<(), Unreadable> {
+fn check_escaped(byte: u8, after: impl Iterator<Item = u8>) -> Result<(), Unreadable> {
     Err(Unreadable::bad(match byte {
         b'/' => "the path has an encoded slash (%2F)",
         b'\\' => "the path has an encoded backslash (%5C)",
@@ -134,9 +136,7 @@ fn check_escaped(byte: u8, after: &[u8]) -> Result<(), Unreadable> {
         byte if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) => {
             "the path has a percent-encoding of a character that needs none"
         }
-        b'%' if matches!(after, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit()) => {
-            "the path is percent-encoded twice (%25)"
-        }
+        b'%' if after.filter(u8::is_ascii_hexdigit).count() == 2 => "the path is percent-encoded twice (%25)",
         _ => return Ok(()),
     }))
 }
@@ -162,18 +162,24 @@ fn check_query(query: &str) -> Result<Option<String>, Unreadable> {
     if query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
         return Ok(Some(query.to_owned()).filter(|query| !query.is_empty()));
     }
-    Err(Unreadable::bad("the query has a raw control character or non-ASCII byte"))
+    Err(Unreadable::bad(
+        "the query has a raw control character or non-ASCII byte",
+    ))
 }
 
 /// Controls beyond ASCII, and what Unicode normalisation turns into ASCII: full-width forms and slash or dot look-alikes.
 fn confusable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{ff00}'..='\u{ff65}' | '\u{2024}'..='\u{2026}' | '\u{fe50}'..='\u{fe6f}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{ff00}'..='\u{ff65}' | '\u{2024}'..='\u{2026}' | '\u{fe50}'..='\u{fe6f}' | '\u{feff}')
 }
 
 /// Case as the most lenient server folds it: the long s and the Kelvin sign become `s` and `k`, as in Java's
 /// `equalsIgnoreCase`.
 fn fold(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    text.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
 }
 
 #[cfg(test)]
