@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod event;
+pub mod interceptor;
 pub mod json;
 pub mod misconfigured;
 pub mod preset;
