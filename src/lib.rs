@@ -11,4 +11,5 @@ pub mod misconfigured;
 pub mod preset;
 pub mod route;
 pub mod secret;
+pub mod token;
 pub mod verdict;
