@@ -2,6 +2,7 @@
 //!
 //! `docs/ARCHITECTURE.md` has the life of a request and the map of these modules.
 
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod event;
