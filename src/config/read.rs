@@ -46,6 +46,10 @@ pub(super) fn read<T: DeserializeOwned>(
     environment::named_in(&root, &mut taken);
     let settings = environment::settings(environment, &taken);
     source.variables = settings.iter().map(|setting| setting.variable.clone()).collect();
+    source.values = settings
+        .iter()
+        .filter_map(|setting| setting.value.clone().ok())
+        .collect();
     let mut drafts = Vec::new();
     for (index, setting) in settings.iter().enumerate() {
         let span = source.variable_span(index);
@@ -110,13 +114,18 @@ impl<'t> Peel<'_, 't> {
                 Ok(value) => return Some(value),
                 Err(error) => error,
             };
+            let raw = words::uniform(error.message());
+            let name = match words::kind(&raw) {
+                Kind::Unknown(name) => Some(name),
+                Kind::Missing(_) | Kind::Value => None,
+            };
             let entries = tree::entries(&self.root);
-            let entry = error.span().and_then(|span| tree::innermost(&entries, &span).cloned());
+            let entry = error.span().and_then(|span| tree::innermost(&entries, &span, name));
             let Some(entry) = entry else {
-                self.draft(error.span(), words::value(error.message(), &[]));
+                self.draft(error.span(), words::value(&raw, &[]));
                 return None;
             };
-            if !self.mend(error.message(), &entry) {
+            if !self.mend(&raw, entry) {
                 return None;
             }
         }
@@ -147,6 +156,7 @@ impl<'t> Peel<'_, 't> {
                 self.take_out(entry)
             }
             Kind::Value if self.reread(raw, entry) => true,
+            Kind::Value if self.gone.iter().any(|(table, _)| *table == entry.value.start) => self.take_out(entry),
             Kind::Value => {
                 let words = words::value(raw, &entry.path);
                 if words.hide {

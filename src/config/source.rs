@@ -1,6 +1,6 @@
 //! Where every setting was written, in the file or the environment, and how a mistake in it is shown.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use super::{
     errors::Finding,
@@ -10,7 +10,7 @@ use super::{
 use crate::misconfigured::Misconfigured;
 
 /// The text of a configuration and the places of its settings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Source {
     /// The file as its operator calls it.
     pub(super) name: String,
@@ -19,6 +19,8 @@ pub(super) struct Source {
     /// The environment variables that set something. The one at index N has the bytes that [`Source::variable_span`]
     /// says, behind the end of the file, so that a span always names one of the two.
     pub(super) variables: Vec<String>,
+    /// Their values, for the fingerprint alone. They may be secret.
+    pub(super) values: Vec<String>,
     /// Every setting there is.
     pub(super) entries: Vec<Entry>,
     /// Bytes of the file that are never shown.
@@ -131,6 +133,15 @@ impl Source {
         let number = line.number.to_string();
         let margin = " ".repeat(number.len());
         format!("{number} | {shown}\n{margin} | {gap}{}", "^".repeat(carets))
+    }
+}
+
+// The text and the values may hold a secret that somebody wrote where none belongs.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

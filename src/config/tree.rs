@@ -33,11 +33,12 @@ pub(super) fn entries(root: &Node<'_>) -> Vec<Entry> {
     found
 }
 
-/// The innermost node whose key or value is exactly these bytes.
-pub(super) fn innermost<'e>(entries: &'e [Entry], span: &Range<usize>) -> Option<&'e Entry> {
+/// The innermost node whose key or value is exactly these bytes, and which is called `name` if that is given.
+pub(super) fn innermost<'e>(entries: &'e [Entry], span: &Range<usize>, name: Option<&str>) -> Option<&'e Entry> {
     entries
         .iter()
         .filter(|entry| entry.key == *span || entry.value == *span)
+        .filter(|entry| name.is_none() || entry.path.last().map(String::as_str) == name)
         .max_by_key(|entry| entry.path.len())
 }
 

@@ -1,5 +1,7 @@
 //! Says in an operator's words what `toml` and `serde` have to say about a value.
 
+use std::borrow::Cow;
+
 use super::{example, mask};
 
 /// A mistake in words.
@@ -22,6 +24,19 @@ pub(super) enum Kind<'r> {
     Value,
 }
 
+/// The message in the words of serde where `toml` has its own for the same mistake: keys of an enum's variant.
+pub(super) fn uniform(raw: &str) -> Cow<'_, str> {
+    let keys = raw.strip_prefix("unexpected keys in table: ");
+    match keys.and_then(|keys| keys.split_once(", available keys: ")) {
+        Some((unknown, known)) => {
+            let unknown = unknown.split(", ").next().unwrap_or_default();
+            let known: Vec<_> = known.split(", ").map(|key| format!("`{key}`")).collect();
+            format!("unknown field `{unknown}`, expected one of {}", known.join(", ")).into()
+        }
+        None => raw.into(),
+    }
+}
+
 /// What a message of serde is about.
 pub(super) fn kind(raw: &str) -> Kind<'_> {
     if let Some(rest) = raw.strip_prefix("missing field ") {
@@ -41,7 +56,7 @@ pub(super) fn missing(path: &[String], key: &str) -> Words {
     Words {
         message: match example {
             Some(example) if example.starts_with('[') => format!("the section `[{key}]` is missing"),
-            _ => format!("`{key}` is missing from {}", table(path)),
+            _ => format!("`{key}` is missing {}", within(path)),
         },
         hint: example.map(|example| match example.contains('\n') {
             true => format!("add\n  {}", example.replace('\n', "\n  ")),
@@ -57,7 +72,7 @@ pub(super) fn unknown(raw: &str, path: &[String], key: &str) -> Words {
     let near = nearest(key, &known);
     let parent = path.split_last().map_or(path, |(_, parent)| parent);
     Words {
-        message: format!("unknown key `{key}` in {}", table(parent)),
+        message: format!("unknown key `{key}` {}", within(parent)),
         hint: match near {
             Some(near) => Some(format!("did you mean `{near}`?")),
             None if known.is_empty() => Some("nothing can be set here; remove it".to_owned()),
@@ -74,17 +89,24 @@ pub(super) fn value(raw: &str, path: &[String]) -> Words {
     let example = example::of(path);
     let key = path.iter().rfind(|step| !is_index(step)).map_or("", String::as_str);
     if raw.contains("untagged enum SecretSource") {
+        let place = if key == "secret" { "hook_secret" } else { key };
         return Words {
             message: format!("{subject} must say where the secret is kept, not hold the secret itself"),
             hint: Some(format!(
                 "write `{key} = {{ file = \"certs/{}.key\" }}`, or `{key} = {{ env = \"{}\" }}` for an environment variable",
-                key.replace('_', "-"),
-                key.to_ascii_uppercase()
+                place.replace('_', "-").trim_end_matches("-secret"),
+                place.to_ascii_uppercase()
             )),
             hide: true,
         };
     }
-    let as_example = |hint: Option<String>| hint.or_else(|| example.map(|example| format!("for example `{example}`")));
+    let or_example = |hint: Option<String>| {
+        hint.or_else(|| example::meaning(path).map(str::to_owned)).or_else(|| {
+            example
+                .filter(|_| !raw.contains("write it like"))
+                .map(|example| format!("for example `{example}`"))
+        })
+    };
     let (message, hint) = if let Some(rest) = raw.strip_prefix("unknown variant ") {
         let (found, known) = choices(rest);
         (
@@ -112,7 +134,7 @@ pub(super) fn value(raw: &str, path: &[String]) -> Words {
     };
     Words {
         message,
-        hint: as_example(hint),
+        hint: or_example(hint),
         hide: secret,
     }
 }
@@ -206,13 +228,13 @@ fn subject(path: &[String]) -> String {
     }
 }
 
-fn table(path: &[String]) -> String {
+fn within(path: &[String]) -> String {
     match path.split_last() {
-        None => "the top level of the file".to_owned(),
-        Some((last, parent)) if is_index(last) => format!("`[[{}]]`", parent.join(".")),
+        None => "at the top level of the file".to_owned(),
+        Some((last, parent)) if is_index(last) => format!("in `[[{}]]`", parent.join(".")),
         Some(_) => {
             let names: Vec<_> = path.iter().filter(|step| !is_index(step)).map(String::as_str).collect();
-            format!("`[{}]`", names.join("."))
+            format!("in `[{}]`", names.join("."))
         }
     }
 }
