@@ -33,7 +33,7 @@ impl Draft {
     pub(super) fn of(entry: &Entry) -> Self {
         let members = match serde_json::to_value(entry) {
             Ok(Value::Object(members)) => members,
-            // An entry has text keys only, so it is always an object; should that change, its record says that it is empty.
+            // An entry is always an object; should that change, the store refuses the record, since it has no kind.
             _ => Map::new(),
         };
         let masked = members.into_iter().map(|(name, value)| {

@@ -37,6 +37,9 @@ pub enum StoreError {
         /// Its schema.
         found: i64,
     },
+    /// The file system cannot carry a write-ahead log.
+    #[error("`{}` is on a file system without shared memory, such as a network share", .0.display())]
+    NoWal(PathBuf),
     /// The file that was opened is no longer in its place.
     #[error("`{}` was moved, replaced or deleted while it was in use", .0.display())]
     Moved(PathBuf),
@@ -86,6 +89,13 @@ impl Store {
                 found,
             });
         }
+        // SQLite keeps another mode, without an error, where the file system cannot share memory; then a reader would block the writer.
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(sqlite)?;
+        if mode != "wal" {
+            return Err(StoreError::NoWal(path.to_owned()));
+        }
         connection.execute_batch(PRAGMAS).map_err(sqlite)?;
         if found == 0 {
             create(&mut connection).map_err(sqlite)?;
@@ -97,6 +107,11 @@ impl Store {
     /// The last record.
     pub(super) fn head(&self) -> Head {
         self.head
+    }
+
+    #[cfg(test)]
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Writes the drafts in one transaction. When this returns `Ok`, they are on disk; after an error, open the store anew, since a commit
@@ -153,6 +168,7 @@ impl StoreError {
             Self::Foreign(_) => "name a file that does not exist yet, and it will be made".to_owned(),
             Self::Newer { .. } => "run the newer version, or name another file".to_owned(),
             Self::Moved(_) => "put the file back".to_owned(),
+            Self::NoWal(_) => "keep the store on a local disk".to_owned(),
             Self::File { .. } | Self::Sqlite { .. } => {
                 let folder = path.parent().unwrap_or(path);
                 format!(
@@ -272,7 +288,6 @@ pub(super) const SCHEMA: i64 = 1;
 
 // FULL makes every commit wait for the disk. NORMAL would lose the last ones in a power failure.
 const PRAGMAS: &str = "
-    PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA fullfsync = ON;
     PRAGMA trusted_schema = OFF;

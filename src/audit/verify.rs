@@ -49,7 +49,7 @@ pub enum FlawKind {
         /// The number that its text has.
         text: Option<u64>,
     },
-    /// Its text fits its hash, but it does not follow the record before: one of the two was put in the other's place.
+    /// Its text fits its hash, but it does not follow the record before: one of the two was replaced.
     BrokenLink,
     /// A column that is searched says something else than the text.
     Column(&'static str),
@@ -237,7 +237,7 @@ impl fmt::Display for Flaw {
                 write!(f, " does not belong there: it was written as record {text}")
             }
             FlawKind::Misplaced { text: None } => write!(f, " does not belong there: its text has no number"),
-            FlawKind::BrokenLink => write!(f, " does not follow the one before: one of the two was put in"),
+            FlawKind::BrokenLink => write!(f, " does not follow the one before: one of the two was replaced"),
             FlawKind::Column(name) => write!(f, " was changed: its column `{name}` differs from its text"),
             FlawKind::Missing { .. } | FlawKind::HeadGone | FlawKind::Damaged(_) => Ok(()),
         }
