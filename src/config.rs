@@ -5,6 +5,7 @@
 mod environment;
 mod errors;
 mod example;
+mod kept;
 mod log;
 mod mask;
 mod read;
@@ -27,6 +28,7 @@ use serde::Deserialize;
 
 pub use self::{
     errors::{ConfigErrors, Finding},
+    kept::Kept,
     log::{Log, LogFormat},
 };
 use self::{read::read, source::Source};
@@ -106,20 +108,9 @@ impl Config {
         path: &Path,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
-        let name = path.display().to_string();
-        let text = fs::read(path).map_err(|error| unreadable(&name, &error))?;
-        let text = String::from_utf8(text).map_err(|error| {
-            let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-            let line = before.filter(|byte| **byte == b'\n').count() + 1;
-            let hint = "save it as UTF-8 without a byte-order mark";
-            whole_file(&format!("{name}:{line}"), "the file is not UTF-8", hint)
-        })?;
-        let mut source = Source::new(name, text);
+        let mut source = open(path)?;
         let mut config: Self = read(&mut source, environment)?;
-        config.base = match path.parent() {
-            Some(folder) if folder != Path::new("") => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
+        config.base = base(path);
         config.revision = fingerprint(&source);
         config.source = source;
         let findings = config.findings();
@@ -132,8 +123,7 @@ impl Config {
 
     /// Shows what modules found wrong with their settings, each at its place in the file or the environment.
     pub fn errors<'m>(&self, findings: impl IntoIterator<Item = &'m Misconfigured>) -> ConfigErrors {
-        let findings = findings.into_iter().map(|wrong| self.source.misconfigured(wrong));
-        ConfigErrors::new(findings.collect())
+        self.source.errors(findings)
     }
 
     /// The name of the file, as it was given.
@@ -187,6 +177,25 @@ impl Default for Denial {
             status: 400,
             page: None,
         }
+    }
+}
+
+fn open(path: &Path) -> Result<Source, ConfigErrors> {
+    let name = path.display().to_string();
+    let text = fs::read(path).map_err(|error| unreadable(&name, &error))?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = before.filter(|byte| **byte == b'\n').count() + 1;
+        let hint = "save it as UTF-8 without a byte-order mark";
+        whole_file(&format!("{name}:{line}"), "the file is not UTF-8", hint)
+    })?;
+    Ok(Source::new(name, text))
+}
+
+fn base(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
     }
 }
 

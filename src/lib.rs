@@ -3,6 +3,7 @@
 //! `docs/ARCHITECTURE.md` has the life of a request and the map of these modules.
 
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod event;

@@ -3,7 +3,7 @@
 use std::{fmt, ops::Range};
 
 use super::{
-    errors::Finding,
+    errors::{ConfigErrors, Finding},
     mask,
     tree::{Entry, KeyPath},
 };
@@ -81,8 +81,13 @@ impl Source {
         finding
     }
 
+    /// Mistakes in values that could be read.
+    pub(super) fn errors<'m>(&self, findings: impl IntoIterator<Item = &'m Misconfigured>) -> ConfigErrors {
+        ConfigErrors::new(findings.into_iter().map(|wrong| self.misconfigured(wrong)).collect())
+    }
+
     /// A mistake in a value that could be read, at the line of its key or of the innermost table around it.
-    pub(super) fn misconfigured(&self, wrong: &Misconfigured) -> Finding {
+    fn misconfigured(&self, wrong: &Misconfigured) -> Finding {
         let path: KeyPath = wrong.key.split('.').map(str::to_owned).collect();
         let nearest = self
             .entries
