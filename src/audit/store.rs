@@ -109,11 +109,6 @@ impl Store {
         self.head
     }
 
-    #[cfg(test)]
-    pub(super) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// Writes the drafts in one transaction. When this returns `Ok`, they are on disk; after an error, open the store anew, since a commit
     /// may have failed half-way and only the file knows.
     pub(super) fn append<'a>(
@@ -325,3 +320,42 @@ const INSERT: &str = "
     INSERT INTO record (seq, id, time_ms, kind, request_id, trigger, client_id, user_id, user_email, interceptor, decision, body, prev_hash, hash)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Entry;
+
+    #[test]
+    fn a_full_disk_is_an_error_and_the_chain_goes_on_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.db");
+        prepare(&path).unwrap();
+        let mut store = Store::open(&path).unwrap();
+        let drafts = vec![Draft::of(&Entry::of_refusal("rule", "reason")); 20];
+        let pages: i64 = store
+            .connection
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
+        store
+            .connection
+            .pragma_update(None, "max_page_count", pages + 8)
+            .unwrap();
+        let mut written = 0;
+        let error = loop {
+            match store.append(drafts.iter(), &Clock::system()) {
+                Ok(receipts) => written += receipts.len() as u64,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DiskFull));
+        assert_eq!(store.head().seq, written);
+        drop(store);
+
+        let mut store = Store::open(&path).unwrap();
+        store.append(drafts.iter(), &Clock::system()).unwrap();
+        let report = super::super::verify::verify(&store.connection, None).unwrap();
+        assert!(report.holds(), "{report}");
+        assert_eq!(report.records, written + 20);
+    }
+}

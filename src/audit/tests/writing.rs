@@ -135,38 +135,6 @@ async fn a_write_error_reaches_the_caller_and_ends_when_its_cause_does() {
     assert!(reader(dir.path()).verify(None).unwrap().holds());
 }
 
-#[test]
-fn a_full_disk_is_an_error_and_the_chain_goes_on_when_there_is_room() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("audit.db");
-    store::prepare(&path).unwrap();
-    let mut store = store::Store::open(&path).unwrap();
-    let drafts: Vec<_> = (0..20).map(|n| record::Draft::of(&numbered(n))).collect();
-    let pages: i64 = store
-        .connection()
-        .query_row("PRAGMA page_count", [], |row| row.get(0))
-        .unwrap();
-    store
-        .connection()
-        .pragma_update(None, "max_page_count", pages + 8)
-        .unwrap();
-    let mut written = 0;
-    let error = loop {
-        match store.append(drafts.iter(), &clock()) {
-            Ok(receipts) => written += receipts.len(),
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
-    assert_eq!(store.head().seq, written as u64);
-    drop(store);
-    let mut store = store::Store::open(&path).unwrap();
-    store.append(drafts.iter(), &clock()).unwrap();
-    let report = reader(dir.path()).verify(None).unwrap();
-    assert!(report.holds(), "{report}");
-    assert_eq!(report.records, written as u64 + 20);
-}
-
 #[tokio::test]
 async fn a_store_that_is_moved_away_takes_no_records_until_it_is_back() {
     let dir = tempfile::tempdir().unwrap();
