@@ -4,7 +4,9 @@
 
 pub mod audit;
 pub mod body;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod event;
 pub mod exchange;
 pub mod facts;
@@ -18,6 +20,7 @@ pub mod preset;
 pub mod refusal;
 pub mod route;
 pub mod secret;
+pub mod serve;
 pub mod token;
 pub mod upstream;
 pub mod verdict;
