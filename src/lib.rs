@@ -3,6 +3,7 @@
 //! `docs/ARCHITECTURE.md` has the life of a request and the map of these modules.
 
 pub mod clock;
+pub mod demo;
 pub mod event;
 pub mod json;
 pub mod misconfigured;
