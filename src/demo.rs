@@ -2,5 +2,6 @@
 
 #[cfg(test)]
 mod client;
+pub mod hooks;
 pub mod provider;
 mod server;

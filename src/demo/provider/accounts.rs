@@ -57,7 +57,7 @@ pub(super) async fn signup(State(realm): State<Arc<Realm>>, fields: Fields) -> R
     page(StatusCode::CREATED, "Account created", &text)
 }
 
-/// `POST /api/users`: makes an account for somebody else.
+/// `POST /api/users`: makes an account for somebody else, in the caller's organization.
 pub(super) async fn create(
     State(realm): State<Arc<Realm>>,
     headers: HeaderMap,
@@ -110,7 +110,7 @@ fn invite(
         .and_then(plausible)
         .ok_or_else(|| OAuthError::invalid_request("`email` is missing or no e-mail address"))?;
     let user = User {
-        organization,
+        organization: organization.or_else(|| own_organization(realm, &caller)),
         invited_by: Some(caller),
         ..new_user(email, text("name"))?
     };
@@ -119,6 +119,12 @@ fn invite(
     })?;
     let place = format!("{}/api/users?email={}", realm.public_url(), encoded(&user.email));
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(shown(&user))).into_response())
+}
+
+fn own_organization(realm: &Realm, id: &str) -> Option<String> {
+    let books = realm.books();
+    let user = books.users.iter().find(|user| user.id == id)?;
+    user.organization.clone()
 }
 
 fn new_user(email: &str, name: Option<&str>) -> Result<User, OAuthError> {

@@ -102,6 +102,10 @@ impl Maker<'_> {
                 claims.insert("aud".into(), audience.into());
                 claims.insert("client_id".into(), self.client.id.clone().into());
                 claims.insert("scope".into(), self.scope.into());
+                // The API behind the token wants to know whom it serves, whatever the client may read in its ID token.
+                if let Some(user) = self.user {
+                    claims.insert("email".into(), user.email.clone().into());
+                }
                 if let Some(actor) = &self.grant.actor {
                     claims.insert("act".into(), json!({"sub": actor}));
                 }

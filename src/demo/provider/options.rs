@@ -94,7 +94,8 @@ pub struct Organization {
 }
 
 impl Options {
-    /// The demo's own population at a free loopback port: clients `web`, `spa`, `cli` and `batch`, three users of one organization.
+    /// The demo's own population at a free loopback port: clients `web`, `spa`, `cli` and `batch`, three users of one
+    /// organization, and another organization that is empty.
     pub fn new(public_url: impl Into<String>) -> Self {
         Self {
             public_url: public_url.into(),
@@ -126,10 +127,10 @@ impl Options {
                     "org_tea",
                 ),
             ],
-            organizations: vec![Organization {
-                id: "org_tea".into(),
-                name: "Tea and Engines".into(),
-            }],
+            organizations: vec![
+                Organization::new("org_tea", "Tea and Engines"),
+                Organization::new("org_steam", "Steam Press"),
+            ],
             lifetime: Period::secs(300),
             clock: Clock::system(),
         }
@@ -200,6 +201,16 @@ impl User {
             roles: Vec::new(),
             organization: Some(organization.into()),
             invited_by: None,
+        }
+    }
+}
+
+impl Organization {
+    /// A team without members.
+    pub fn new(id: &str, name: &str) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
         }
     }
 }
