@@ -6,6 +6,7 @@ mod connection;
 mod limits;
 mod patient;
 mod tls;
+mod wire;
 
 use std::{
     future::Future,

@@ -24,6 +24,7 @@ struct State {
     phase: Phase,
     since: Instant,
     http2: bool,
+    head: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,23 +49,31 @@ impl Activity {
                 phase: Phase::New,
                 since: Instant::now(),
                 http2: false,
+                head: Vec::new(),
             })),
             changed: Arc::default(),
         }
     }
 
-    pub(super) fn begin(&self, http2: bool) -> InFlight {
+    /// A request's head was read. Returns its bytes too, as far as they came between requests, with whatever followed.
+    pub(super) fn begin(&self, http2: bool) -> (InFlight, Vec<u8>) {
         let mut state = self.state();
         state.requests += 1;
         state.phase = Phase::Idle;
         state.http2 = http2;
-        InFlight(self.clone())
+        (InFlight(self.clone()), std::mem::take(&mut state.head))
     }
 
-    pub(super) fn bytes_came(&self) {
+    pub(super) fn bytes_came(&self, bytes: &[u8], max_head: usize) {
         let mut state = self.state();
         // On HTTP/2 they may be a ping as well; there the idle timeout bounds a slow head.
-        if state.requests == 0 && state.phase == Phase::Idle && !state.http2 {
+        if state.requests > 0 || state.http2 {
+            return;
+        }
+        // hyper refuses a longer head.
+        let room = max_head.saturating_sub(state.head.len());
+        state.head.extend(bytes.iter().take(room));
+        if state.phase == Phase::Idle {
             state.phase = Phase::Head;
             state.since = Instant::now();
             self.changed.notify_one();

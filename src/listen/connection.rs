@@ -1,8 +1,8 @@
 //! One connection, from its first byte to its last.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, Response, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::{
@@ -24,8 +24,9 @@ use super::{
     limits::Limits,
     patient::Patient,
     tls,
+    wire::{self, Untidy},
 };
-use crate::body::{Body, BoxError};
+use crate::body::{self, Body, BoxError};
 
 pub(super) struct Connection {
     pub(super) peer: Peer,
@@ -77,15 +78,28 @@ impl Connection {
     {
         let Self { peer, limits, shutdown } = self;
         let activity = Activity::new();
-        let stream = Patient::new(stream, limits.body_timeout, activity.clone());
+        let stream = Patient::new(stream, &limits, activity.clone());
         let builder = builder(&limits, protocol);
         let answer = {
             let (limits, activity) = (limits.clone(), activity.clone());
-            hyper::service::service_fn(move |request: Request<Incoming>| {
-                let in_flight = activity.begin(request.version() == Version::HTTP_2);
-                let request = request.map(|body| Bounded::new(body, &limits).boxed_unsync());
-                let response = service(request, peer);
-                async move { Ok::<_, std::convert::Infallible>(holding(response.await, in_flight)) }
+            hyper::service::service_fn(move |mut request: Request<Incoming>| {
+                let http2 = request.version() == Version::HTTP_2;
+                let (in_flight, head) = activity.begin(http2);
+                let checked = if http2 { Ok(()) } else { tidy(&head, &mut request) };
+                let response = match checked {
+                    Ok(()) => Ok(service(
+                        request.map(|body| Bounded::new(body, &limits).boxed_unsync()),
+                        peer,
+                    )),
+                    Err(error) => Err(error),
+                };
+                async move {
+                    let response = match response {
+                        Ok(response) => response.await,
+                        Err(error) => refused(peer, error),
+                    };
+                    Ok::<_, Infallible>(holding(response, in_flight))
+                }
             })
         };
         let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
@@ -93,7 +107,10 @@ impl Connection {
             ended = connection.as_mut() => ended,
             () = shutdown.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = activity.overdue(&limits) => Ok(()),
+                }
             }
             () = activity.overdue(&limits) => {
                 connection.as_mut().graceful_shutdown();
@@ -133,6 +150,22 @@ fn builder(limits: &Limits, protocol: Protocol) -> Builder<TokioExecutor> {
         Protocol::Http2 => builder.http2_only(),
         Protocol::Unknown => builder,
     }
+}
+
+fn tidy(head: &[u8], request: &mut Request<Incoming>) -> Result<(), Untidy> {
+    let method = request.method().clone();
+    wire::check(&method, head, request.headers_mut())
+}
+
+/// As bare as hyper's own answer to a head that it cannot read.
+fn refused(peer: Peer, error: Untidy) -> Response<Body> {
+    debug!(peer.address = %peer.address, "refused a request: {error}");
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Keeps a request in flight until its answer's body is gone.

@@ -12,22 +12,24 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::activity::Activity;
+use super::{activity::Activity, limits::Limits};
 
-/// Reports what comes to the connection's [`Activity`], and fails a write that the client has not taken for `patience`.
+/// Reports what comes to the connection's [`Activity`], and fails a write that the client has not taken for `body_timeout`.
 #[derive(Debug)]
 pub(super) struct Patient<I> {
     inner: I,
     patience: Duration,
+    max_head: usize,
     blocked: Option<Pin<Box<Sleep>>>,
     activity: Activity,
 }
 
 impl<I> Patient<I> {
-    pub(super) fn new(inner: I, patience: Duration, activity: Activity) -> Self {
+    pub(super) fn new(inner: I, limits: &Limits, activity: Activity) -> Self {
         Self {
             inner,
-            patience,
+            patience: limits.body_timeout,
+            max_head: limits.max_head,
             blocked: None,
             activity,
         }
@@ -51,8 +53,8 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
-            self.activity.bytes_came();
+        if let Some(came @ [_, ..]) = buf.filled().get(before..) {
+            self.activity.bytes_came(came, self.max_head);
         }
         Poll::Ready(Ok(()))
     }
