@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last.
 
-use std::{convert::Infallible, future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
-    Peer,
     activity::{Activity, InFlight},
     bounded::Bounded,
     limits::Limits,
@@ -29,7 +28,7 @@ use super::{
 use crate::body::{self, Body, BoxError};
 
 pub(super) struct Connection {
-    pub(super) peer: Peer,
+    pub(super) peer: SocketAddr,
     pub(super) limits: Limits,
     pub(super) shutdown: CancellationToken,
 }
@@ -46,7 +45,7 @@ enum Protocol {
 impl Connection {
     pub(super) async fn run<S, F>(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, service: Arc<S>)
     where
-        S: Fn(Request<Body>, Peer) -> F + Send + Sync + 'static,
+        S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Some(acceptor) = acceptor else {
@@ -66,14 +65,14 @@ impl Connection {
                 };
                 self.speak(stream, protocol, service).await;
             }
-            Err(error) => debug!(peer.address = %self.peer.address, "TLS handshake failed: {error}"),
+            Err(error) => debug!(peer.address = %self.peer, "TLS handshake failed: {error}"),
         }
     }
 
     async fn speak<I, S, F>(self, stream: I, protocol: Protocol, service: Arc<S>)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Fn(Request<Body>, Peer) -> F + Send + Sync + 'static,
+        S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Self { peer, limits, shutdown } = self;
@@ -119,7 +118,7 @@ impl Connection {
             }
         };
         if let Err(error) = ended {
-            debug!(peer.address = %peer.address, "connection failed: {error}");
+            debug!(peer.address = %peer, "connection failed: {error}");
         }
     }
 }
@@ -158,8 +157,8 @@ fn tidy(head: &[u8], request: &mut Request<Incoming>) -> Result<(), Untidy> {
 }
 
 /// As bare as hyper's own answer to a head that it cannot read.
-fn refused(peer: Peer, error: Untidy) -> Response<Body> {
-    debug!(peer.address = %peer.address, "refused a request: {error}");
+fn refused(peer: SocketAddr, error: Untidy) -> Response<Body> {
+    debug!(peer.address = %peer, "refused a request: {error}");
     let mut response = Response::new(body::empty());
     *response.status_mut() = StatusCode::BAD_REQUEST;
     response

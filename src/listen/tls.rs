@@ -9,31 +9,31 @@ use rustls_pki_types::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::TlsSettings;
+use super::Tls;
 use crate::misconfigured::Misconfigured;
 
-pub(super) fn acceptor(settings: &TlsSettings, base: &Path) -> Result<TlsAcceptor, Misconfigured> {
-    let (chain, key) = read(settings, base)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Misconfigured::new("listen.tls", error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| {
-            Misconfigured::new(
-                "listen.tls.key",
-                format!("certificate and key cannot be used together: {error}"),
-            )
-            .hint("the key must belong to the first certificate of the chain")
-        })?;
-    config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+impl Tls {
+    /// TLS 1.2 and 1.3 with this certificate, HTTP/2 and HTTP/1.1 on offer (ALPN, RFC 7301).
+    pub fn acceptor(&self, base: &Path) -> Result<TlsAcceptor, Misconfigured> {
+        let (chain, key) = read(self, base)?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Misconfigured::new("listen.tls", error.to_string()))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|error| {
+                Misconfigured::new(
+                    "listen.tls.key",
+                    format!("certificate and key cannot be used together: {error}"),
+                )
+                .hint("the key must belong to the first certificate of the chain")
+            })?;
+        config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
 }
 
-fn read(
-    settings: &TlsSettings,
-    base: &Path,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Misconfigured> {
+fn read(settings: &Tls, base: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Misconfigured> {
     let path = base.join(&settings.certificate);
     let chain = CertificateDer::pem_file_iter(&path)
         .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)

@@ -15,19 +15,14 @@ pub enum UpstreamError {
     #[error("the upstream cannot be reached: {0}")]
     Unreachable(String),
     /// Connecting or answering took longer than allowed.
-    #[error("the upstream took longer than {allowed:?} {doing}")]
-    TimedOut {
-        /// What it was about: `connecting`, `answering`.
-        doing: &'static str,
-        /// The limit.
-        allowed: Duration,
-    },
+    #[error("the upstream did not answer within {} ms", .0.as_millis())]
+    Timeout(Duration),
     /// It closed the connection, or what it said is no usable answer.
     #[error("the upstream's answer is unusable: {0}")]
     Broken(String),
-    /// The answer is longer than allowed; in bytes.
-    #[error("the upstream's answer is larger than {0} bytes")]
-    TooLarge(usize),
+    /// It does not have the document that was asked for.
+    #[error("the upstream answered {0} where a document was expected")]
+    Status(StatusCode),
     /// Not the upstream's fault: the client's body stalled or crawled.
     #[error("the client's {}", TooSlow)]
     ClientTooSlow,
@@ -40,8 +35,8 @@ impl UpstreamError {
     /// The status that tells a client so: 502, 504, or 408 and 400 where the client itself is to blame.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Unreachable(_) | Self::Broken(_) | Self::TooLarge(_) => StatusCode::BAD_GATEWAY,
-            Self::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unreachable(_) | Self::Broken(_) | Self::Status(_) => StatusCode::BAD_GATEWAY,
+            Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::ClientTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::ClientBroke => StatusCode::BAD_REQUEST,
         }
@@ -58,10 +53,7 @@ impl From<legacy::Error> for UpstreamError {
             return Self::ClientBroke;
         }
         if let Some(ConnectTimedOut(allowed)) = caused_by(&error) {
-            return Self::TimedOut {
-                doing: "connecting",
-                allowed: *allowed,
-            };
+            return Self::Timeout(*allowed);
         }
         if error.is_connect() {
             return Self::Unreachable(causes(&error));
@@ -74,7 +66,7 @@ impl From<Unread> for UpstreamError {
     /// For a body that the upstream sent.
     fn from(unread: Unread) -> Self {
         match unread {
-            Unread::TooLarge(limit) => Self::TooLarge(limit),
+            Unread::TooLarge(limit) => Self::Broken(format!("it is longer than {limit} bytes")),
             Unread::TooSlow(cause) => Self::Broken(cause.to_string()),
             Unread::Broken(cause) => Self::Broken(causes(cause.as_ref())),
         }

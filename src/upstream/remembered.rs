@@ -6,37 +6,34 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use tokio::{sync::Mutex, time::Instant};
 use tracing::warn;
 
 use super::{Upstream, UpstreamError};
+use crate::body;
 
 /// A document at a fixed path of the configured upstream; never at an address that another document named.
 ///
 /// One request at a time fetches it, at most 256 KiB, and the others wait for that.
 pub struct Remembered<T> {
     upstream: Upstream,
-    uri: Uri,
+    path: String,
     headers: HeaderMap,
-    fresh: Duration,
-    stale: Stale,
-    parse: Parse<T>,
+    lifetime: Lifetime,
+    parse: fn(&[u8]) -> Result<T, String>,
     copy: StdMutex<Option<Kept<T>>>,
     fetching: Mutex<Attempts>,
 }
 
-/// How long a copy may be used after it ceased to be fresh, while fetching fails.
+/// How long a copy counts, from when it was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stale {
-    /// For so long.
-    For(Duration),
-    /// As long as the process lives.
-    Forever,
+pub struct Lifetime {
+    /// Within this the upstream is not asked.
+    pub fresh: Duration,
+    /// Within this the copy is served while the upstream cannot be asked. `Duration::MAX` is as long as the process lives.
+    pub stale: Duration,
 }
-
-type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, String> + Send + Sync>;
 
 struct Kept<T> {
     value: Arc<T>,
@@ -50,23 +47,21 @@ struct Attempts {
 }
 
 impl<T> Remembered<T> {
-    /// A document at `uri`, in origin-form, asked for with `headers` (the public `Host` and `X-Forwarded-*`, so that the
+    /// A document at `path`, in origin-form, asked for with `headers` (the public `Host` and `X-Forwarded-*`, so that the
     /// upstream says what it says to clients). `parse` tells in a clause why a document is unusable.
     pub fn new(
         upstream: Upstream,
-        uri: Uri,
+        path: &str,
         headers: HeaderMap,
-        fresh: Duration,
-        stale: Stale,
-        parse: impl Fn(&[u8]) -> Result<T, String> + Send + Sync + 'static,
+        lifetime: Lifetime,
+        parse: fn(&[u8]) -> Result<T, String>,
     ) -> Self {
         Self {
             upstream,
-            uri,
+            path: path.to_owned(),
             headers,
-            fresh,
-            stale,
-            parse: Box::new(parse),
+            lifetime,
+            parse,
             copy: StdMutex::new(None),
             fetching: Mutex::default(),
         }
@@ -74,11 +69,11 @@ impl<T> Remembered<T> {
 
     /// The document: the copy while it is fresh, otherwise a new one, and the old copy where fetching fails.
     pub async fn get(&self) -> Result<Arc<T>, UpstreamError> {
-        if let Some(value) = self.copy_within(self.fresh) {
+        if let Some(value) = self.copy_within(self.lifetime.fresh) {
             return Ok(value);
         }
         let mut attempts = self.fetching.lock().await;
-        if let Some(value) = self.copy_within(self.fresh) {
+        if let Some(value) = self.copy_within(self.lifetime.fresh) {
             return Ok(value);
         }
         if let Some((at, error)) = &attempts.failed
@@ -113,7 +108,7 @@ impl<T> Remembered<T> {
                 Ok(value)
             }
             Err(error) => {
-                warn!(upstream.path = %self.uri, "cannot fetch `{}`: {error}", self.uri);
+                warn!(upstream.path = %self.path, "cannot fetch `{}`: {error}", self.path);
                 attempts.failed = Some((Instant::now(), error.clone()));
                 self.usable().ok_or(error)
             }
@@ -121,28 +116,22 @@ impl<T> Remembered<T> {
     }
 
     async fn fetched(&self) -> Result<T, UpstreamError> {
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
+        let broken = |cause: String| UpstreamError::Broken(format!("`{}` {cause}", self.path));
+        let mut request = Request::new(body::empty());
+        *request.uri_mut() = self.path.parse().map_err(|_| broken("is no path".into()))?;
+        request.headers_mut().clone_from(&self.headers);
         request
             .headers_mut()
             .insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let response = self.upstream.call_within(request, MAX_DOCUMENT).await?;
         if response.status() != StatusCode::OK {
-            return Err(UpstreamError::Broken(format!(
-                "`{}` answers with status {}",
-                self.uri,
-                response.status()
-            )));
+            return Err(UpstreamError::Status(response.status()));
         }
-        (self.parse)(response.body()).map_err(|cause| UpstreamError::Broken(format!("`{}` {cause}", self.uri)))
+        (self.parse)(response.body()).map_err(broken)
     }
 
     fn usable(&self) -> Option<Arc<T>> {
-        match self.stale {
-            Stale::For(stale) => self.copy_within(self.fresh + stale),
-            Stale::Forever => self.copy_within(Duration::MAX),
-        }
+        self.copy_within(self.lifetime.stale)
     }
 
     fn copy_within(&self, age: Duration) -> Option<Arc<T>> {
@@ -160,7 +149,7 @@ impl<T> Remembered<T> {
 impl<T> fmt::Debug for Remembered<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Remembered")
-            .field("uri", &self.uri)
+            .field("path", &self.path)
             .finish_non_exhaustive()
     }
 }

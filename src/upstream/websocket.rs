@@ -3,12 +3,17 @@
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::upgrade::{self, OnUpgrade};
 use hyper_util::rt::TokioIo;
+use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use super::{Upstream, UpstreamError, hops};
 use crate::body::{self, Body};
 
-pub(super) async fn upgrade(upstream: &Upstream, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+pub(super) async fn upgrade(
+    upstream: &Upstream,
+    mut request: Request<Body>,
+    tasks: &TaskTracker,
+) -> Result<Response<Body>, UpstreamError> {
     let client = upgrade::on(&mut request);
     hops::clean_request(request.headers_mut());
     name_websocket(request.headers_mut());
@@ -25,7 +30,7 @@ pub(super) async fn upgrade(upstream: &Upstream, mut request: Request<Body>) -> 
         ));
     }
     let server = upgrade::on(&mut response);
-    tokio::spawn(join(client, server));
+    tasks.spawn(join(client, server));
     let mut response = response.map(|_| body::empty());
     hops::clean_response(response.headers_mut());
     name_websocket(response.headers_mut());

@@ -1,0 +1,91 @@
+//! `[listen]` in `proxy.toml`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::clock::Period;
+
+/// `[listen]`: where clients connect, and what their connections may cost.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port to listen on: `0.0.0.0:8443`.
+    pub address: SocketAddr,
+    /// The address that clients use, without a path: `https://id.example.com`.
+    pub public_url: String,
+    /// Further host names that clients may use; a `Host` that is neither here nor in `public_url` is refused.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// The certificate to serve TLS with; leave it out for plain HTTP behind another proxy.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Networks of proxies whose `X-Forwarded-For` counts. None by default: everybody else's is replaced.
+    #[serde(default)]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How many connections are open at once; more wait until one closes. Default: 10000.
+    #[serde(default = "max_connections")]
+    pub max_connections: usize,
+    /// How many of them one address may have; without a limit by default. More are closed at once. Behind a proxy, that is the
+    /// proxy's address.
+    #[serde(default)]
+    pub max_connections_per_ip: Option<usize>,
+    /// How long a request's head may take, counted from its first byte; also a TLS handshake and a new connection's first request. Default: `10s`.
+    #[serde(default = "header_timeout")]
+    pub header_timeout: Period,
+    /// How long a connection may stay open between requests. Default: `75s`.
+    #[serde(default = "idle_timeout")]
+    pub idle_timeout: Period,
+    /// How long a request's body may stall, and how long a client may leave an answer unread. Default: `30s`.
+    #[serde(default = "body_timeout")]
+    pub body_timeout: Period,
+    /// Bytes a second that a request's body must reach on average once `body_timeout` has passed; only time spent waiting for the
+    /// client counts. Default: 1024.
+    #[serde(default = "min_body_rate")]
+    pub min_body_rate: u64,
+    /// Bytes that a request's head may have. Default: 65536.
+    #[serde(default = "max_head")]
+    pub max_head: usize,
+    /// How long requests in flight may take to finish when the process is told to end. Default: `30s`.
+    #[serde(default = "drain_timeout")]
+    pub drain_timeout: Period,
+}
+
+/// `listen.tls`: PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain, the server's own first.
+    pub certificate: PathBuf,
+    /// Its private key, unencrypted.
+    pub key: PathBuf,
+}
+
+fn max_connections() -> usize {
+    10_000
+}
+
+fn header_timeout() -> Period {
+    Period::secs(10)
+}
+
+fn idle_timeout() -> Period {
+    Period::secs(75)
+}
+
+fn body_timeout() -> Period {
+    Period::secs(30)
+}
+
+fn min_body_rate() -> u64 {
+    1024
+}
+
+fn max_head() -> usize {
+    64 * 1024
+}
+
+fn drain_timeout() -> Period {
+    Period::secs(30)
+}
