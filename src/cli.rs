@@ -1,6 +1,8 @@
 //! The command line: load the configuration, make one call into the library, print what came of it.
 
 mod audit;
+mod check;
+mod explain;
 mod keys;
 mod outcome;
 mod paint;
@@ -32,6 +34,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look whether everything that `run` needs is there, and say how to mend what is not
+    Check(check::Arguments),
+    /// Say what would become of a request, without sending it anywhere
+    Explain(explain::Arguments),
     /// Ask one interceptor about a sample or an event of your own; nobody obeys and nothing is recorded
     Test(test::Arguments),
     /// Make, list and rotate the keys that tokens are signed with
@@ -76,6 +82,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Cli {
     fn run(self, out: &mut impl Write) -> Result<Outcome, Stop> {
         match self.command {
+            Command::Check(arguments) => check::run(&load(&self.config)?, &arguments, out),
+            Command::Explain(arguments) => explain::run(&load(&self.config)?, &arguments, out),
             Command::Test(arguments) => test::run(&load(&self.config)?, &arguments, out),
             Command::Keys(command) => keys::run(&self.config, command, out),
             Command::Audit(command) => audit::run(&self.config, command, out),

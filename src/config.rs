@@ -32,7 +32,9 @@ pub use self::{
     log::{Log, LogFormat},
 };
 use self::{read::read, source::Source};
-use crate::{audit, clock::Period, interceptor, misconfigured::Misconfigured, route::Route, token};
+use crate::{
+    audit, clock::Period, interceptor, listen, misconfigured::Misconfigured, route::Route, token, upstream,
+};
 
 /// A configuration that was read completely. What its values come to is judged where modules are built from them;
 /// [`Config::errors`] shows what they found.
@@ -46,10 +48,9 @@ pub struct Config {
     #[serde(default = "default_consult_budget")]
     pub consult_budget: Period,
     /// Where clients connect.
-    #[serde(default)]
-    pub listen: toml::Table,
+    pub listen: listen::Settings,
     /// The identity provider.
-    pub upstream: toml::Table,
+    pub upstream: upstream::Settings,
     /// How tokens are signed anew.
     #[serde(default)]
     pub tokens: token::Settings,
