@@ -327,6 +327,23 @@ mod tests {
     use crate::audit::Entry;
 
     #[test]
+    fn every_commit_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.db");
+        prepare(&path).unwrap();
+        let store = Store::open(&path).unwrap();
+        let pragma = |name: &str| {
+            let sql = format!("PRAGMA {name}");
+            store
+                .connection
+                .query_row(&sql, [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("synchronous"), 2.into());
+        assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    }
+
+    #[test]
     fn a_full_disk_is_an_error_and_the_chain_goes_on_when_there_is_room() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.db");

@@ -4,6 +4,9 @@ mod connect;
 mod miss;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use self::{
     connect::{Lookup, system_lookup},
     tls::system_roots,

@@ -242,7 +242,7 @@ fn make_room(store: &Connection, after: i64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 750, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_tampered_with_is_found_and_the_first_bad_record_named(tampering in tampering()) {
@@ -257,6 +257,10 @@ proptest! {
             prop_assert_eq!(report.records, expected - 1, "{}", report);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_flipped_bit_of_the_file_is_found_or_changes_nothing_that_is_read(place in any::<sample::Index>(), bit in 0..8u8) {
@@ -269,8 +273,8 @@ proptest! {
             .and_then(|reader| reader.verify(Some(STORE.1)))
             .is_ok_and(|report| report.holds());
         if holds {
-            let requests: Vec<_> = all(dir.path()).into_iter().map(|record| record.entry).collect();
-            prop_assert_eq!(requests, (1..=RECORDS as usize).map(numbered).collect::<Vec<_>>(), "byte {}", place);
+            let entries: Vec<_> = all(dir.path()).into_iter().map(|record| record.entry).collect();
+            prop_assert_eq!(entries, (1..=RECORDS as usize).map(numbered).collect::<Vec<_>>(), "byte {}", place);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     config::Config,
     event::{Event, Trigger},
-    exchange::Front,
+    exchange::Outside,
     interceptor::{self, Interceptors, Policy, sample},
     preset::Preset,
     refusal::Page,
@@ -18,8 +18,8 @@ use crate::{
 
 pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let listen = &config.listen;
-    match Front::new(&listen.public_url, &listen.names, &listen.trusted_proxies) {
-        Ok(front) => findings.ok("public URL", front.origin())?,
+    match Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies) {
+        Ok(outside) => findings.ok("public URL", outside.origin())?,
         Err(wrong) => findings.misconfigured("public URL", &wrong)?,
     }
     match &listen.tls {

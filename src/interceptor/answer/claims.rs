@@ -31,7 +31,7 @@ impl Placing<'_> {
     ) -> Result<(Additions, Vec<String>), Failure> {
         let mut warnings = Vec::new();
         let mut token = |name, own: Map<_, _>, existing, earlier| -> Result<_, Failure> {
-            let added = self.into_token(own, existing, earlier)?;
+            let added = self.for_token(own, existing, earlier)?;
             warnings.extend(self.weigh(name, &added, earlier)?);
             Ok(added)
         };
@@ -55,7 +55,7 @@ impl Placing<'_> {
         Ok((additions, warnings))
     }
 
-    fn into_token(
+    fn for_token(
         &self,
         own: Map<String, Value>,
         existing: &Map<String, Value>,

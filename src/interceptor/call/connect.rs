@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use http::Uri;
@@ -22,6 +23,7 @@ use rustls::ClientConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::timeout,
 };
 use tower_service::Service;
 
@@ -71,7 +73,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.https.call(uri);
         Box::pin(async move {
-            let stream = TokioIo::new(connecting.await?);
+            let stream = TokioIo::new(timeout(LIMIT, connecting).await??);
             Ok(TokioIo::new(Watched {
                 stream,
                 heard: Heard::default(),
@@ -172,3 +174,6 @@ impl Service<Name> for Guard {
         })
     }
 }
+
+/// When another connection gets free first, hyper-util finishes this one in the background, beyond the call's deadline.
+const LIMIT: Duration = Duration::from_secs(30);

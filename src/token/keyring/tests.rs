@@ -188,3 +188,24 @@ fn a_key_in_two_files_is_refused_and_other_files_are_ignored() {
     std::fs::copy(file, base.path().join("copy.pem")).unwrap();
     assert!(KeyRing::load(base.path()).unwrap_err().message.contains("copy.pem"));
 }
+
+#[test]
+fn a_key_whose_name_says_no_time_signs_until_a_dated_one_takes_over() {
+    let base = tempfile::tempdir().unwrap();
+    let first = KeyRing::init(base.path(), start()).unwrap();
+    let kid = first.signing_kid(Algorithm::ES256, start()).unwrap().to_owned();
+    // Its name comes last, and its time first.
+    let dated = base.path().join("p256-20261123T101500Z.pem");
+    std::fs::rename(dated, base.path().join("zz-own.pem")).unwrap();
+    let ring = KeyRing::rotate(base.path(), start(), PUBLISHED_BEFORE_SIGNING).unwrap();
+    for early in [-3650 * 24, -1, 0] {
+        assert_eq!(
+            ring.signing_kid(Algorithm::ES256, start() + early.hours()),
+            Some(kid.as_str())
+        );
+    }
+    assert_ne!(
+        ring.signing_kid(Algorithm::ES256, start() + 1.hour()),
+        Some(kid.as_str())
+    );
+}

@@ -50,6 +50,25 @@ fn relying_parties_accept_both_tokens_with_the_algorithm_of_the_upstream() {
 }
 
 #[test]
+fn another_library_accepts_our_tokens_with_our_key_set() {
+    let tollgate = &world().tollgate;
+    let jwks: jsonwebtoken::jwk::JwkSet = serde_json::from_value(tollgate.ring().jwks(now())).unwrap();
+    for algorithm in ALGORITHMS {
+        let id = verified_id(&id_token(algorithm));
+        let claims = add(json!({"plan": "gold"}));
+        let raw = tollgate.id_token(&id, &claims, &Bound::default(), now()).unwrap();
+        let kid = peek_kid(&raw).unwrap();
+        let key = jsonwebtoken::DecodingKey::from_jwk(jwks.find(&kid).unwrap()).unwrap();
+        let mut validation = jsonwebtoken::Validation::new(algorithm.name().parse().unwrap());
+        validation.set_audience(&[CLIENT]);
+        validation.set_issuer(&[ISSUER]);
+        validation.validate_exp = false;
+        let read = jsonwebtoken::decode::<Value>(&raw, &key, &validation).unwrap();
+        assert_eq!(read.claims["plan"], "gold");
+    }
+}
+
+#[test]
 fn every_claim_but_the_edited_ones_stays_byte_for_byte() {
     let payload = format!(
         "{{ \"iss\" : \"{}\",\n\"exp\":1795000300.0, \"cnf\":{{\"jkt\":\"x\"}}, \"act\" : {{\"sub\":\"a\"}},\"plan\" : \"free\" ,\"n\":1E+2 }} ",
@@ -149,8 +168,9 @@ fn what_cannot_be_reissued_says_why() {
 
     let mut claims = access_claims();
     claims.insert("tgc".into(), "x".into());
-    let ring = &world().upstream;
-    let raw = sign_values(ring, Algorithm::ES256, &header(ring, Algorithm::ES256), &claims);
+    let upstream = &world().upstream;
+    let untouched = header(upstream, Algorithm::ES256);
+    let raw = sign_values(upstream, Algorithm::ES256, &untouched, &claims);
     let again = tollgate.access_token(&verified_access(&raw), &Map::new(), now());
     assert_eq!(again, Err(Unissued::AlreadyReissued));
 
@@ -159,6 +179,11 @@ fn what_cannot_be_reissued_says_why() {
     assert!(matches!(unreadable, Err(Unissued::Unreadable(_))), "{unreadable:?}");
 
     let long = tollgate.access_token(&access, &add(json!({"long": "x".repeat(jws::MAX_TOKEN)})), now());
+    assert_eq!(long, Err(Unissued::TooLong));
+    let mut wordy = untouched.clone();
+    wordy.insert("x".into(), "x".repeat(5000).into());
+    let raw = sign_values(upstream, Algorithm::ES256, &wordy, &access_claims());
+    let long = tollgate.access_token(&verified_access(&raw), &Map::new(), now());
     assert_eq!(long, Err(Unissued::TooLong));
 
     let dir = tempfile::tempdir().unwrap();
