@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, Full, LengthLimitError, Limited, combinators::UnsyncBoxBody};
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Empty, Full, combinators::UnsyncBoxBody};
 
 /// Whatever broke a stream, with its causes.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -41,17 +41,20 @@ pub enum Unread {
 }
 
 /// Reads a body to its end, at most `limit` bytes. Trailers are dropped.
-pub async fn read_all<B>(body: B, limit: usize) -> Result<Bytes, Unread>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<BoxError>,
-{
-    match Limited::new(body, limit).collect().await {
-        Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge(limit)),
-        Err(error) if caused_by::<TooSlow>(error.as_ref()).is_some() => Err(Unread::TooSlow(TooSlow)),
-        Err(error) => Err(Unread::Broken(error)),
+pub async fn read_all(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match caused_by::<TooSlow>(error.as_ref()) {
+            Some(slow) => Unread::TooSlow(*slow),
+            None => Unread::Broken(error),
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Err(Unread::TooLarge(limit));
+        }
+        whole.extend_from_slice(&data);
     }
+    Ok(whole.freeze())
 }
 
 /// The first cause of this type in an error's chain.

@@ -9,7 +9,7 @@ mod target;
 
 use std::net::IpAddr;
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version, header, request::Parts};
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, Version, header, request::Parts};
 
 pub use self::{
     arrival::{Arrival, Trace},

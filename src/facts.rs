@@ -33,7 +33,9 @@ pub struct Materials<'a> {
 pub fn gather(route: &Route, materials: &Materials<'_>, context: &mut Context) -> Map<String, Value> {
     let mut data = Map::new();
     for (target, sources) in &route.facts {
-        let Some(value) = materials.value(sources) else { continue };
+        let Some(value) = materials.value(sources) else {
+            continue;
+        };
         match target.split_once('.') {
             Some(("context", field)) => set_context(context, field, &value),
             Some((object, field)) => put(&mut data, object, field, value),
@@ -126,6 +128,11 @@ impl Materials<'_> {
 /// A JSON pointer into an object's members.
 fn within(members: &Map<String, Value>, pointer: &str) -> Option<Value> {
     let path = pointer.strip_prefix('/')?;
-    let (first, rest) = path.split_once('/').map_or((path, ""), |(first, _)| (first, path.get(first.len()..).unwrap_or("")));
-    members.get(&first.replace("~1", "/").replace("~0", "~"))?.pointer(rest).cloned()
+    let (first, rest) = path
+        .split_once('/')
+        .map_or((path, ""), |(first, _)| (first, path.get(first.len()..).unwrap_or("")));
+    members
+        .get(&first.replace("~1", "/").replace("~0", "~"))?
+        .pointer(rest)
+        .cloned()
 }

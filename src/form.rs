@@ -77,7 +77,9 @@ impl Form {
             return Err(Misread("a parameter has no name".into()));
         }
         if name.chars().any(|c| c.is_control() || c == BYTE_ORDER_MARK) {
-            return Err(Misread("a parameter's name has a control character or a byte-order mark".into()));
+            return Err(Misread(
+                "a parameter's name has a control character or a byte-order mark".into(),
+            ));
         }
         if self.get(&name).is_some() {
             return Err(Misread(format!("the parameter {} occurs twice", shown(&name))));

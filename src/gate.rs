@@ -117,7 +117,12 @@ impl Gate {
         let mut exchange = match Exchange::read(arrival.clone(), parts, &self.outside) {
             Ok(exchange) => exchange,
             Err(unreadable) => {
-                let occasion = Occasion { request_id: &arrival.request_id, method: method.as_str(), path: &path, back: None };
+                let occasion = Occasion {
+                    request_id: &arrival.request_id,
+                    method: method.as_str(),
+                    path: &path,
+                    back: None,
+                };
                 return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
             }
         };
@@ -133,8 +138,14 @@ impl Gate {
                 let gate = Arc::clone(&self);
                 let acted = self.tasks.spawn(async move { gate.act(exchange, recognised).await });
                 acted.await.unwrap_or_else(|e| {
-                    let occasion = Occasion { request_id: &request_id, method: method.as_str(), path: &path, back: None };
-                    Refusal::ourselves(format!("a request's task ended early: {e}")).into_response(&self.oauth(), &occasion)
+                    let occasion = Occasion {
+                        request_id: &request_id,
+                        method: method.as_str(),
+                        path: &path,
+                        back: None,
+                    };
+                    Refusal::ourselves(format!("a request's task ended early: {e}"))
+                        .into_response(&self.oauth(), &occasion)
                 })
             }
         }
@@ -165,7 +176,11 @@ impl Gate {
         response
     }
 
-    async fn act_or_refuse(self: &Arc<Self>, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Body>, Refusal> {
+    async fn act_or_refuse(
+        self: &Arc<Self>,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
         let caller = self.restore_bearer(exchange, &recognised.preset)?;
         let bearer = self.restore_parameters(recognised)?;
         match recognised.route.does {
@@ -178,7 +193,10 @@ impl Gate {
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
             Action::Restore | Action::Pass => self.forward(exchange, recognised).await,
-            Action::Refuse => Err(Refusal::rule("invalid_request", recognised.route.because.clone().unwrap_or_default())),
+            Action::Refuse => Err(Refusal::rule(
+                "invalid_request",
+                recognised.route.because.clone().unwrap_or_default(),
+            )),
         }
     }
 
@@ -186,8 +204,17 @@ impl Gate {
     async fn pass(&self, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
         self.restore_bearer(exchange, &preset)?;
-        if exchange.wants_websocket() && preset.websockets.iter().any(|path| path.captures(exchange.target.path()).is_some()) {
-            return self.upstream.upgrade(exchange.to_upstream(body::empty()), &self.tasks).await.map_err(away);
+        if exchange.wants_websocket()
+            && preset
+                .websockets
+                .iter()
+                .any(|path| path.captures(exchange.target.path()).is_some())
+        {
+            return self
+                .upstream
+                .upgrade(exchange.to_upstream(body::empty()), &self.tasks)
+                .await
+                .map_err(away);
         }
         let body = written(exchange, content);
         self.upstream.relay(exchange.to_upstream(body)).await.map_err(away)
@@ -206,11 +233,19 @@ impl Gate {
     }
 
     /// A request of our own.
-    async fn send(&self, method: Method, target: &str, mut headers: HeaderMap, body: Bytes) -> Result<Response<Bytes>, UpstreamError> {
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, UpstreamError> {
         self.outside.stamp(&mut headers, None);
         let mut request = Request::new(body::full(body));
         *request.method_mut() = method;
-        *request.uri_mut() = target.parse().map_err(|_| UpstreamError::Broken("it names an endpoint that is no path".into()))?;
+        *request.uri_mut() = target
+            .parse()
+            .map_err(|_| UpstreamError::Broken("it names an endpoint that is no path".into()))?;
         *request.headers_mut() = headers;
         self.upstream.call(request).await
     }
@@ -243,7 +278,10 @@ impl Gate {
             request_id: &exchange.arrival.request_id,
             method: exchange.method.as_str(),
             path: exchange.target.path(),
-            back: back.filter(|back| back.strip_prefix(&self.origin).is_some_and(|path| path.starts_with('/'))),
+            back: back.filter(|back| {
+                back.strip_prefix(&self.origin)
+                    .is_some_and(|path| path.starts_with('/'))
+            }),
         };
         refusal.into_response(&style, &occasion)
     }
@@ -267,7 +305,7 @@ fn judged(exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Reques
 /// A body that was read is written anew; one that was not streams.
 fn written(exchange: &mut Exchange, content: Content) -> Body {
     let (media_type, bytes) = match content {
-        Content::Unread(body) => return body,
+        Content::Unread(body) => return body.into_inner(),
         Content::Empty => return body::empty(),
         Content::Form(form) => ("application/x-www-form-urlencoded", form.to_urlencoded()),
         Content::Json(document) => ("application/json", document.to_string()),
@@ -275,7 +313,9 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // A JSON type of its own, such as SCIM's, stays.
     let keeps = media_type == "application/json" && exchange.headers.contains_key(CONTENT_TYPE);
     if !keeps {
-        exchange.headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        exchange
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     }
     exchange.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     body::full(bytes)
@@ -295,10 +335,17 @@ fn with_body(answer: Response<Bytes>, body: String) -> Response<Body> {
     Response::from_parts(parts, body::full(body))
 }
 
+/// A held answer with a JSON document for its body.
+fn with_json(answer: Response<Bytes>, document: &Value) -> Response<Body> {
+    with_body(answer, document.to_string())
+}
+
 /// What a client is answered when the upstream is away.
 fn away(error: UpstreamError) -> Refusal {
     match error {
-        UpstreamError::Status(status) if status.is_client_error() => Refusal::client(status, "the provider does not have this"),
+        UpstreamError::Status(status) if status.is_client_error() => {
+            Refusal::client(status, "the provider does not have this")
+        }
         error => Refusal::upstream(error.status(), error.to_string()),
     }
 }

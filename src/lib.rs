@@ -20,6 +20,7 @@ pub mod preset;
 pub mod refusal;
 pub mod route;
 pub mod secret;
+pub mod serve;
 pub mod token;
 pub mod upstream;
 pub mod verdict;

@@ -62,15 +62,21 @@ impl Listener {
     pub async fn bind(settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
         let tls = settings.tls.as_ref().map(|tls| tls.acceptor(base)).transpose()?;
         let socket = TcpListener::bind(settings.address).await.map_err(|e| {
-            Misconfigured::new("listen.address", format!("{} cannot be listened on: {e}", settings.address))
-                .hint("choose an address of this machine and a port that nothing else uses")
+            Misconfigured::new(
+                "listen.address",
+                format!("{} cannot be listened on: {e}", settings.address),
+            )
+            .hint("choose an address of this machine and a port that nothing else uses")
         })?;
         let rules = Rules {
             connections: Arc::new(Semaphore::new(settings.max_connections)),
             head: settings.max_head,
             header_timeout: settings.header_timeout.0,
             idle_timeout: settings.idle_timeout.0,
-            pace: Pace { stall: settings.body_timeout.0, bytes_per_second: settings.min_body_rate },
+            pace: Pace {
+                stall: settings.body_timeout.0,
+                bytes_per_second: settings.min_body_rate,
+            },
             drain_timeout: settings.drain_timeout.0,
         };
         Ok(Self { socket, tls, rules })
@@ -103,8 +109,14 @@ impl Listener {
             });
         }
         drop(socket);
-        if tokio::time::timeout(rules.drain_timeout, graceful.shutdown()).await.is_err() {
-            tracing::warn!("requests that are in flight after {} s are cut off", rules.drain_timeout.as_secs());
+        if tokio::time::timeout(rules.drain_timeout, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "requests that are in flight after {} s are cut off",
+                rules.drain_timeout.as_secs()
+            );
         }
         connections.abort_all();
     }
@@ -114,10 +126,16 @@ impl Listener {
 /// of descriptors, others must close first.
 async fn accept(socket: &TcpListener, rules: &Rules) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     loop {
-        let Ok(permit) = Arc::clone(&rules.connections).acquire_owned().await else { return std::future::pending().await };
+        let Ok(permit) = Arc::clone(&rules.connections).acquire_owned().await else {
+            return std::future::pending().await;
+        };
         match socket.accept().await {
             Ok((stream, peer)) => return (stream, peer, permit),
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
             Err(e) => {
                 tracing::warn!(error = %e, "no connection can be accepted: {e}");
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -126,14 +144,22 @@ async fn accept(socket: &TcpListener, rules: &Rules) -> (TcpStream, SocketAddr, 
     }
 }
 
-async fn connect<S, F>(stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, rules: &Rules, service: S, watcher: Watcher)
-where
+async fn connect<S, F>(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    rules: &Rules,
+    service: S,
+    watcher: Watcher,
+) where
     S: Fn(Request<Body>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     // Answers are small and written at once; waiting for more would only delay them.
     _ = stream.set_nodelay(true);
-    let Some(acceptor) = tls else { return converse(stream, peer, builder(rules), rules, service, watcher).await };
+    let Some(acceptor) = tls else {
+        return converse(stream, peer, builder(rules), rules, service, watcher).await;
+    };
     let Ok(Ok(stream)) = tokio::time::timeout(rules.header_timeout, acceptor.accept(stream)).await else {
         return tracing::debug!(%peer, "the TLS handshake came to nothing");
     };
@@ -145,8 +171,14 @@ where
     converse(stream, peer, builder, rules, service, watcher).await;
 }
 
-async fn converse<I, S, F>(io: I, peer: SocketAddr, builder: auto::Builder<TokioExecutor>, rules: &Rules, service: S, watcher: Watcher)
-where
+async fn converse<I, S, F>(
+    io: I,
+    peer: SocketAddr,
+    builder: auto::Builder<TokioExecutor>,
+    rules: &Rules,
+    service: S,
+    watcher: Watcher,
+) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Fn(Request<Body>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
@@ -164,7 +196,9 @@ where
             Ok::<_, Infallible>(answer)
         }
     });
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), serve).into_owned();
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(io), serve)
+        .into_owned();
     if let Err(e) = watcher.watch(connection).await {
         tracing::debug!(%peer, error = %e, "a connection ended early: {e}");
     }

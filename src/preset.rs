@@ -165,7 +165,10 @@ impl Preset {
                 continue;
             };
             let decided = route.only_if.is_empty();
-            found.push(Candidate { route: Arc::clone(route), captures });
+            found.push(Candidate {
+                route: Arc::clone(route),
+                captures,
+            });
             if decided {
                 break;
             }

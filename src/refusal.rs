@@ -4,7 +4,10 @@ mod page;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
-    header::{ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE},
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, VARY,
+        WWW_AUTHENTICATE,
+    },
 };
 use serde_json::{Value, json};
 
@@ -106,7 +109,11 @@ impl Refusal {
 
     /// The upstream is at fault: 502 or 504.
     pub fn upstream(status: StatusCode, detail: impl Into<String>) -> Self {
-        let error = if status == StatusCode::GATEWAY_TIMEOUT { "temporarily_unavailable" } else { "server_error" };
+        let error = if status == StatusCode::GATEWAY_TIMEOUT {
+            "temporarily_unavailable"
+        } else {
+            "server_error"
+        };
         Self::new(Fault::Upstream, status, error, GENERAL).detail(detail)
     }
 
@@ -117,7 +124,13 @@ impl Refusal {
 
     /// Tollgate cannot do its work now: 503.
     pub fn ourselves(detail: impl Into<String>) -> Self {
-        Self::new(Fault::Ourselves, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", GENERAL).detail(detail)
+        Self::new(
+            Fault::Ourselves,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            GENERAL,
+        )
+        .detail(detail)
     }
 
     /// Takes over what a browser needs from the answer that this one replaces (CORS).
@@ -159,7 +172,14 @@ impl Refusal {
 
     fn new(fault: Fault, status: StatusCode, error: &str, message: impl Into<String>) -> Self {
         let (error, message) = (error.to_owned(), message.into());
-        Self { fault, status, error, message, detail: None, headers: HeaderMap::new() }
+        Self {
+            fault,
+            status,
+            error,
+            message,
+            detail: None,
+            headers: HeaderMap::new(),
+        }
     }
 
     fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -170,15 +190,30 @@ impl Refusal {
     /// The message, with the request id where the caller cannot know the cause.
     fn text(&self, occasion: &Occasion<'_>) -> String {
         let known = !matches!(self.message.as_str(), GENERAL | NOT_ALLOWED);
-        if known { self.message.clone() } else { format!("{} (request {})", self.message, occasion.request_id) }
+        if known {
+            self.message.clone()
+        } else {
+            format!("{} (request {})", self.message, occasion.request_id)
+        }
     }
 
     fn oauth(&self, denied: StatusCode, occasion: &Occasion<'_>) -> Response<Body> {
         // RFC 6749 §5.2 wants 400 for a denial, not 403; 401 is for failed client authentication.
-        let status = if matches!(self.fault, Fault::Denied | Fault::FailedClosed) { denied } else { self.status };
-        let mut response = json_response(status, &json!({ "error": self.error, "error_description": self.text(occasion) }));
+        let status = if matches!(self.fault, Fault::Denied | Fault::FailedClosed) {
+            denied
+        } else {
+            self.status
+        };
+        let mut response = json_response(
+            status,
+            &json!({ "error": self.error, "error_description": self.text(occasion) }),
+        );
         if status == StatusCode::UNAUTHORIZED {
-            let challenge = format!("Bearer error=\"{}\", error_description=\"{}\"", self.error, quotable(&self.message));
+            let challenge = format!(
+                "Bearer error=\"{}\", error_description=\"{}\"",
+                self.error,
+                quotable(&self.message)
+            );
             if let Ok(value) = HeaderValue::from_str(&challenge) {
                 response.headers_mut().insert(WWW_AUTHENTICATE, value);
             }
@@ -204,17 +239,46 @@ impl Refusal {
     }
 
     fn log(&self, occasion: &Occasion<'_>, status: StatusCode) {
-        let Occasion { request_id, method, path, .. } = *occasion;
+        let Occasion {
+            request_id,
+            method,
+            path,
+            ..
+        } = *occasion;
         let (reason, error, status) = (self.reason(), self.error.as_str(), status.as_u16());
         match self.fault {
             Fault::Denied | Fault::Client => {
-                tracing::info!(request_id, method, path, status, error, reason, "refused {method} {path}: {reason}");
+                tracing::info!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                );
             }
             Fault::FailedClosed | Fault::Upstream => {
-                tracing::warn!(request_id, method, path, status, error, reason, "refused {method} {path}: {reason}");
+                tracing::warn!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                );
             }
             Fault::Ourselves => {
-                tracing::error!(request_id, method, path, status, error, reason, "refused {method} {path}: {reason}");
+                tracing::error!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                );
             }
         }
     }
@@ -223,14 +287,20 @@ impl Refusal {
 fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(body::full(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(HeaderName::from_static("pragma"), HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("pragma"), HeaderValue::from_static("no-cache"));
     response
 }
 
 /// The characters that RFC 6750 §3 allows in `error_description`.
 fn quotable(text: &str) -> String {
-    text.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect()
+    text.chars()
+        .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+        .collect()
 }
 
 #[cfg(test)]
@@ -244,7 +314,10 @@ mod tests {
 
     #[test]
     fn a_cause_of_ours_is_one_sentence_and_a_request_id() {
-        let occasion = Occasion { request_id: "r-1", ..Occasion::default() };
+        let occasion = Occasion {
+            request_id: "r-1",
+            ..Occasion::default()
+        };
         let text = Refusal::ourselves("the disk is full").text(&occasion);
         assert!(text.contains("r-1") && !text.contains("disk"), "{text}");
     }

@@ -82,7 +82,11 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(60))
             .build(connector);
-        Ok(Self { client, base: uri, response_timeout: settings.response_timeout.0 })
+        Ok(Self {
+            client,
+            base: uri,
+            response_timeout: settings.response_timeout.0,
+        })
     }
 
     /// The base path of the upstream, such as `/auth`; empty where it has none.
@@ -106,7 +110,9 @@ impl Upstream {
         let deadline = tokio::time::Instant::now() + self.response_timeout;
         let (parts, body) = self.relay(request).await?.into_parts();
         if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
-            return Err(UpstreamError::Broken("it is compressed although that was not asked for".into()));
+            return Err(UpstreamError::Broken(
+                "it is compressed although that was not asked for".into(),
+            ));
         }
         match tokio::time::timeout_at(deadline, body::read_all(body, ANSWER_LIMIT)).await {
             Err(_) => Err(UpstreamError::Timeout(self.response_timeout)),
@@ -127,7 +133,11 @@ impl Upstream {
     /// The address of a target. The path of a target is the public one, so a base path is already part of it.
     fn target(&self, uri: &Uri) -> Result<Uri, UpstreamError> {
         let mut parts = self.base.clone().into_parts();
-        parts.path_and_query = Some(uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+        parts.path_and_query = Some(
+            uri.path_and_query()
+                .cloned()
+                .unwrap_or_else(|| PathAndQuery::from_static("/")),
+        );
         Uri::from_parts(parts).map_err(|e| UpstreamError::Unreachable(e.to_string()))
     }
 }

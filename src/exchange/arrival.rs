@@ -103,7 +103,13 @@ mod tests {
             headers.append(TRACEPARENT, value.parse().unwrap());
         }
         let id = Uuid::parse_str("0190a5c4-7b1e-7def-8123-456789abcdef").unwrap();
-        Arrival::new(id, Timestamp::UNIX_EPOCH, Instant::now(), ([192, 0, 2, 1], 9).into(), &headers)
+        Arrival::new(
+            id,
+            Timestamp::UNIX_EPOCH,
+            Instant::now(),
+            ([192, 0, 2, 1], 9).into(),
+            &headers,
+        )
     }
 
     #[test]
@@ -126,7 +132,10 @@ mod tests {
             &[],
         ] {
             let trace = arrival(bad).trace;
-            assert_eq!(trace.traceparent(), "00-0190a5c47b1e7def8123456789abcdef-8123456789abcdef-01");
+            assert_eq!(
+                trace.traceparent(),
+                "00-0190a5c47b1e7def8123456789abcdef-8123456789abcdef-01"
+            );
         }
     }
 }

@@ -28,7 +28,9 @@ pub fn read_content_type(headers: &HeaderMap) -> Result<Option<ContentType>, Unr
     }
     let malformed = || Unreadable::bad("the content type is malformed");
     let value = value.to_str().map_err(|_| malformed())?;
-    let (essence, rest) = value.split_once(';').map_or((value, None), |(essence, rest)| (essence, Some(rest)));
+    let (essence, rest) = value
+        .split_once(';')
+        .map_or((value, None), |(essence, rest)| (essence, Some(rest)));
     let essence = essence.trim().to_ascii_lowercase();
     let two_tokens = essence.split('/').count() == 2 && essence.split('/').all(is_token);
     if !two_tokens {
@@ -74,7 +76,10 @@ fn parameters(mut rest: &str) -> Result<Vec<(String, String)>, Unreadable> {
 }
 
 pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[cfg(test)]
@@ -93,9 +98,15 @@ mod tests {
     fn one_type_in_utf_8_is_read() {
         for (value, essence) in [
             ("application/json", "application/json"),
-            ("Application/X-WWW-Form-URLEncoded; Charset=UTF-8", "application/x-www-form-urlencoded"),
+            (
+                "Application/X-WWW-Form-URLEncoded; Charset=UTF-8",
+                "application/x-www-form-urlencoded",
+            ),
             ("application/json;charset=\"utf-8\"", "application/json"),
-            ("multipart/form-data; boundary=----WebKitFormBoundaryAbC", "multipart/form-data"),
+            (
+                "multipart/form-data; boundary=----WebKitFormBoundaryAbC",
+                "multipart/form-data",
+            ),
             ("multipart/form-data; boundary=\"a b:c\"", "multipart/form-data"),
         ] {
             assert_eq!(read(&[value]).unwrap().unwrap().essence, essence, "{value}");

@@ -12,7 +12,11 @@ pub(super) fn check_method(method: &Method) -> Result<(), Unreadable> {
             reason: format!("the method {method} is not allowed"),
         });
     }
-    if method.as_str().bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-') {
+    if method
+        .as_str()
+        .bytes()
+        .all(|byte| byte.is_ascii_uppercase() || byte == b'-')
+    {
         return Ok(());
     }
     Err(Unreadable {
@@ -32,7 +36,9 @@ pub(super) fn check(version: Version, headers: &HeaderMap) -> Result<(), Unreada
             return Err(Unreadable::bad("`Transfer-Encoding` is not exactly `chunked`"));
         }
         if headers.contains_key(header::CONTENT_LENGTH) {
-            return Err(Unreadable::bad("there are both `Content-Length` and `Transfer-Encoding`"));
+            return Err(Unreadable::bad(
+                "there are both `Content-Length` and `Transfer-Encoding`",
+            ));
         }
     }
     if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
@@ -72,7 +78,11 @@ mod tests {
             &[(te, "chunked"), ("content-length", "3")],
             &[("content-length", "3"), ("content-length", "3")],
         ] {
-            assert_eq!(check(Version::HTTP_11, &headers(bad)).unwrap_err().status, 400, "{bad:?}");
+            assert_eq!(
+                check(Version::HTTP_11, &headers(bad)).unwrap_err().status,
+                400,
+                "{bad:?}"
+            );
         }
         assert!(check(Version::HTTP_10, &headers(&[(te, "chunked")])).is_err());
         assert!(check(Version::HTTP_2, &headers(&[(te, "chunked")])).is_err());
@@ -81,13 +91,28 @@ mod tests {
     #[test]
     fn only_100_continue_is_expected() {
         assert!(check(Version::HTTP_11, &headers(&[("expect", "100-Continue")])).is_ok());
-        assert_eq!(check(Version::HTTP_11, &headers(&[("expect", "200-ok")])).unwrap_err().status, 417);
+        assert_eq!(
+            check(Version::HTTP_11, &headers(&[("expect", "200-ok")]))
+                .unwrap_err()
+                .status,
+            417
+        );
     }
 
     #[test]
     fn methods_are_compared_exactly() {
-        for (method, status) in [("CONNECT", 405), ("TRACE", 405), ("post", 501), ("Post", 501), ("P0ST", 501)] {
-            assert_eq!(check_method(&method.parse().unwrap()).unwrap_err().status, status, "{method}");
+        for (method, status) in [
+            ("CONNECT", 405),
+            ("TRACE", 405),
+            ("post", 501),
+            ("Post", 501),
+            ("P0ST", 501),
+        ] {
+            assert_eq!(
+                check_method(&method.parse().unwrap()).unwrap_err().status,
+                status,
+                "{method}"
+            );
         }
         for method in ["GET", "POST", "PATCH", "PROPFIND", "M-SEARCH"] {
             assert!(check_method(&method.parse().unwrap()).is_ok());

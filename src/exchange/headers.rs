@@ -31,7 +31,11 @@ fn matters(name: &str) -> bool {
 /// Removes what could forge what we say about a request, or make the upstream read it differently from us.
 /// A trusted proxy may pass on the certificate of the client that it talked to.
 pub(super) fn clean(headers: &mut HeaderMap, from_trusted: bool) {
-    let gone: Vec<HeaderName> = headers.keys().filter(|name| forges(name.as_str(), from_trusted)).cloned().collect();
+    let gone: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| forges(name.as_str(), from_trusted))
+        .cloned()
+        .collect();
     for name in gone {
         headers.remove(name);
     }
@@ -54,16 +58,30 @@ pub(super) fn wants_html(headers: &HeaderMap) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .filter_map(|range| range.split(';').next())
-        .any(|range| matches!(range.trim().to_ascii_lowercase().as_str(), "text/html" | "application/xhtml+xml"))
+        .any(|range| {
+            matches!(
+                range.trim().to_ascii_lowercase().as_str(),
+                "text/html" | "application/xhtml+xml"
+            )
+        })
 }
 
 pub(super) fn names_websocket(headers: &HeaderMap) -> bool {
     let mut upgrades = headers.get_all(header::UPGRADE).iter();
-    let one = upgrades.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    let one = upgrades
+        .next()
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     one && upgrades.next().is_none()
 }
 
-const CONNECTION_OPTIONS: &[&str] = &["close", "keep-alive", "upgrade", "te", "http2-settings", "proxy-connection"];
+const CONNECTION_OPTIONS: &[&str] = &[
+    "close",
+    "keep-alive",
+    "upgrade",
+    "te",
+    "http2-settings",
+    "proxy-connection",
+];
 
 const END_TO_END: &[&str] = &[
     "authorization",
@@ -137,19 +155,48 @@ mod tests {
     fn forging_headers_are_dropped_and_the_others_stay() {
         let mut headers = HeaderMap::new();
         for name in [
-            "x_forwarded_for", "content_type", "x-forwarded-prefix", "forwarded", "x-real-ip", "x-original-url",
-            "x-rewrite-url", "x-http-method-override", "x-http-method", "x-method-override", "x-tollgate-request-id",
-            "proxy", "proxy-authorization", "ssl-client-cert", "expect",
+            "x_forwarded_for",
+            "content_type",
+            "x-forwarded-prefix",
+            "forwarded",
+            "x-real-ip",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-http-method-override",
+            "x-http-method",
+            "x-method-override",
+            "x-tollgate-request-id",
+            "proxy",
+            "proxy-authorization",
+            "ssl-client-cert",
+            "expect",
         ] {
             headers.insert(HeaderName::from_static(name), "x".parse().unwrap());
         }
-        for name in ["authorization", "cookie", "x-requested-with", "dpop", "te", "connection"] {
+        for name in [
+            "authorization",
+            "cookie",
+            "x-requested-with",
+            "dpop",
+            "te",
+            "connection",
+        ] {
             headers.insert(HeaderName::from_static(name), "x".parse().unwrap());
         }
         clean(&mut headers, false);
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["authorization", "connection", "cookie", "dpop", "te", "x-requested-with"]);
+        assert_eq!(
+            left,
+            [
+                "authorization",
+                "connection",
+                "cookie",
+                "dpop",
+                "te",
+                "x-requested-with"
+            ]
+        );
     }
 
     #[test]

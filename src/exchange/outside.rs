@@ -2,7 +2,10 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, uri::{Authority, Scheme}};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, Version, header,
+    uri::{Authority, Scheme},
+};
 use ipnet::IpNet;
 
 use super::Unreadable;
@@ -36,8 +39,8 @@ impl Outside {
         if url.path() != "/" || url.query().is_some() || public_url.contains('#') {
             return Err(wrong("the public URL has a path; Tollgate takes over the whole site"));
         }
-        let authority = canonical(authority.as_str(), https)
-            .ok_or_else(|| wrong("the public URL's host is not valid"))?;
+        let authority =
+            canonical(authority.as_str(), https).ok_or_else(|| wrong("the public URL's host is not valid"))?;
         let names = names
             .iter()
             .enumerate()
@@ -64,7 +67,14 @@ impl Outside {
         format!("{}://{}", self.scheme(), self.authority)
     }
 
-    /// `https` or `http`, as clients see it.
+    /// The headers that tell the upstream from where it is seen, for requests of our own.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        self.stamp(&mut headers, None);
+        headers
+    }
+
+    /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }
@@ -97,13 +107,20 @@ impl Outside {
     /// passed it on then counts as the client.
     pub(super) fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut nearest = peer.to_canonical();
-        let lines: Vec<&[u8]> = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+        let lines: Vec<&[u8]> = headers
+            .get_all(X_FORWARDED_FOR)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
         let hops = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
         for hop in hops {
             if !self.trusts(nearest) {
                 break;
             }
-            let Some(ip) = std::str::from_utf8(hop).ok().and_then(|text| text.trim().parse::<IpAddr>().ok()) else {
+            let Some(ip) = std::str::from_utf8(hop)
+                .ok()
+                .and_then(|text| text.trim().parse::<IpAddr>().ok())
+            else {
                 break;
             };
             nearest = ip.to_canonical();
@@ -119,7 +136,11 @@ impl Outside {
             return Err(Unreadable::bad("there is more than one `Host` header"));
         }
         let host = host
-            .map(|value| value.to_str().map_err(|_| Unreadable::bad("the `Host` header is not valid")))
+            .map(|value| {
+                value
+                    .to_str()
+                    .map_err(|_| Unreadable::bad("the `Host` header is not valid"))
+            })
             .transpose()?;
         let authority = uri.authority().filter(|_| version >= Version::HTTP_2);
         let named = match (host, authority) {
@@ -132,7 +153,9 @@ impl Outside {
         };
         let named = canonical(named, self.https).ok_or_else(|| Unreadable::bad("the `Host` header is not valid"))?;
         let known = named == self.authority || self.names.contains(&named);
-        known.then_some(()).ok_or_else(|| Unreadable::bad("the `Host` is not a name of this server"))
+        known
+            .then_some(())
+            .ok_or_else(|| Unreadable::bad("the `Host` is not a name of this server"))
     }
 }
 

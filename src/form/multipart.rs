@@ -15,7 +15,9 @@ pub(super) fn read(body: &[u8], content_type: &str) -> Result<Form, Misread> {
     }
     let body = stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(body))]);
     // The whole body is in memory, so nothing is ever awaited.
-    fields(Multipart::new(body, boundary)).now_or_never().unwrap_or_else(|| Err(broken()))
+    fields(Multipart::new(body, boundary))
+        .now_or_never()
+        .unwrap_or_else(|| Err(broken()))
 }
 
 async fn fields(mut parts: Multipart<'_>) -> Result<Form, Misread> {
@@ -23,7 +25,8 @@ async fn fields(mut parts: Multipart<'_>) -> Result<Form, Misread> {
     while let Some(part) = parts.next_field().await.map_err(|_| broken())? {
         let name = plain_name(&part)?;
         let bytes = part.bytes().await.map_err(|_| broken())?;
-        let value = String::from_utf8(bytes.to_vec()).map_err(|_| Misread(format!("the part {} is not UTF-8", shown(&name))))?;
+        let value = String::from_utf8(bytes.to_vec())
+            .map_err(|_| Misread(format!("the part {} is not UTF-8", shown(&name))))?;
         form.add(name, value)?;
     }
     Ok(form)
@@ -35,7 +38,10 @@ fn plain_name(part: &Field<'_>) -> Result<String, Misread> {
     if headers.keys_len() != headers.len() {
         return Err(Misread("a part has a header twice".into()));
     }
-    if let Some(odd) = headers.keys().find(|name| !matches!(name.as_str(), "content-disposition" | "content-type")) {
+    if let Some(odd) = headers
+        .keys()
+        .find(|name| !matches!(name.as_str(), "content-disposition" | "content-type"))
+    {
         return Err(Misread(format!("a part has the header `{odd}`")));
     }
     let disposition = headers
@@ -51,9 +57,15 @@ fn plain_name(part: &Field<'_>) -> Result<String, Misread> {
     if part.name() != Some(name) {
         return Err(Misread(format!("the name {} of a part is ambiguous", shown(name))));
     }
-    let text = match headers.get(http::header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase()) {
+    let text = match headers
+        .get(http::header::CONTENT_TYPE)
+        .map(|value| value.as_bytes().to_ascii_lowercase())
+    {
         None => true,
-        Some(kind) => matches!(kind.as_slice(), b"text/plain" | b"text/plain;charset=utf-8" | b"text/plain; charset=utf-8"),
+        Some(kind) => matches!(
+            kind.as_slice(),
+            b"text/plain" | b"text/plain;charset=utf-8" | b"text/plain; charset=utf-8"
+        ),
     };
     if !text {
         return Err(Misread(format!("the part {} is not plain text in UTF-8", shown(name))));

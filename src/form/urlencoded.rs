@@ -18,7 +18,8 @@ pub(super) fn read(text: &[u8]) -> Result<Form, Misread> {
     let mut form = Form::default();
     for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let name = decode(halves.next().unwrap_or_default()).map_err(|cause| Misread(format!("a parameter's name {cause}")))?;
+        let name = decode(halves.next().unwrap_or_default())
+            .map_err(|cause| Misread(format!("a parameter's name {cause}")))?;
         let value = decode(halves.next().unwrap_or_default())
             .map_err(|cause| Misread(format!("the parameter {} {cause}", shown(&name))))?;
         form.add(name, value)?;
@@ -30,7 +31,10 @@ fn decode(text: &[u8]) -> Result<String, &'static str> {
     if !escapes_are_whole(text) {
         return Err("has a malformed percent escape");
     }
-    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let spaced: Vec<u8> = text
+        .iter()
+        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+        .collect();
     String::from_utf8(percent_decode(&spaced).collect()).map_err(|_| "is not UTF-8")
 }
 

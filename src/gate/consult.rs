@@ -24,15 +24,15 @@ impl Gate {
     /// A gate before: ask, then forward what was judged.
     pub(super) async fn consult_before(
         &self,
-        exchange: &Exchange,
-        recognised: Recognised,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
         caller: Option<&Map<String, Value>>,
     ) -> Result<Response<Body>, Refusal> {
         let Some(trigger) = recognised.route.trigger else {
             return Err(Refusal::ourselves("the route consults and names no trigger"));
         };
-        for item in items(&recognised)? {
-            let event = self.event_before(exchange, &recognised, trigger, caller, item);
+        for item in items(recognised)? {
+            let event = self.event_before(exchange, recognised, trigger, caller, item);
             self.ask(&event, &TokenClaims::default()).await?;
         }
         self.forward(exchange, recognised).await
@@ -48,11 +48,16 @@ impl Gate {
         }
         let verdict = self.interceptors.consult(event, existing).await;
         self.audit
-            .record(Entry::of_verdict(event, &verdict)).await.map_err(|e| Refusal::ourselves(format!("the audit cannot be written: {e}")))?;
+            .record(Entry::of_verdict(event, &verdict))
+            .await
+            .map_err(|e| Refusal::ourselves(format!("the audit cannot be written: {e}")))?;
         log(event, &verdict);
         match verdict.decision {
             Decision::Allow(additions) => Ok(additions),
-            Decision::Deny { message } => Err(denial(message, &verdict.consultations.last().map(|c| (c.decided_by, &c.interceptor)))),
+            Decision::Deny { message } => Err(denial(
+                message,
+                &verdict.consultations.last().map(|c| (c.decided_by, &c.interceptor)),
+            )),
         }
     }
 
@@ -90,7 +95,11 @@ impl Gate {
             item,
             claims: None,
             caller,
-            signup_attributes: if trigger == Trigger::PreSignup { &self.signup_attributes } else { &[] },
+            signup_attributes: if trigger == Trigger::PreSignup {
+                &self.signup_attributes
+            } else {
+                &[]
+            },
         };
         let data = facts::gather(&recognised.route, &materials, &mut context);
         Event { trigger, context, data }
@@ -99,8 +108,12 @@ impl Gate {
 
 /// The elements that one event each is made for: none, where the route makes just one event.
 fn items(recognised: &Recognised) -> Result<Vec<Option<&Value>>, Refusal> {
-    let Some(pointer) = &recognised.route.each else { return Ok(vec![None]) };
-    let Content::Json(document) = &recognised.content else { return Ok(vec![None]) };
+    let Some(pointer) = &recognised.route.each else {
+        return Ok(vec![None]);
+    };
+    let Content::Json(document) = &recognised.content else {
+        return Ok(vec![None]);
+    };
     match document.pointer(pointer) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::Array(items)) if items.len() <= MOST_EVENTS => Ok(items.iter().map(Some).collect()),
@@ -108,14 +121,19 @@ fn items(recognised: &Recognised) -> Result<Vec<Option<&Value>>, Refusal> {
             "invalid_request",
             format!("at most {MOST_EVENTS} accounts can be made by one request through this proxy; send them in parts"),
         )),
-        Some(_) => Err(Refusal::rule("invalid_request", format!("`{pointer}` must be an array"))),
+        Some(_) => Err(Refusal::rule(
+            "invalid_request",
+            format!("`{pointer}` must be an array"),
+        )),
     }
 }
 
 fn denial(message: Option<String>, last: &Option<(DecidedBy, &String)>) -> Refusal {
     match last {
         Some((DecidedBy::Endpoint, _)) | None => Refusal::denied(message),
-        Some((rule, interceptor)) => Refusal::failed_closed(format!("the interceptor `{interceptor}` gave no valid verdict ({rule:?})")),
+        Some((rule, interceptor)) => Refusal::failed_closed(format!(
+            "the interceptor `{interceptor}` gave no valid verdict ({rule:?})"
+        )),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Introspection and userinfo: the upstream is asked about its own token, the caller sees the one it holds.
 
-use http::{HeaderValue, Response, StatusCode, header::{ACCEPT, CONTENT_TYPE}};
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use serde_json::Value;
 
 use super::{
@@ -20,19 +23,27 @@ impl Gate {
     pub(super) async fn introspect(
         &self,
         exchange: &mut Exchange,
-        recognised: &Recognised,
+        recognised: &mut Recognised,
         bearer: Option<Bearer>,
     ) -> Result<Response<Body>, Refusal> {
         if SIGNED.iter().any(|media_type| accepts(&exchange.headers, media_type)) {
-            return Err(Refusal::client(StatusCode::NOT_ACCEPTABLE, "signed introspection responses are not served through this proxy; ask for application/json"));
+            return Err(Refusal::client(
+                StatusCode::NOT_ACCEPTABLE,
+                "signed introspection responses are not served through this proxy; ask for application/json",
+            ));
         }
-        exchange.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        exchange
+            .headers
+            .insert(ACCEPT, HeaderValue::from_static("application/json"));
         let answer = self.call(exchange, recognised).await?;
         if !answer.status().is_success() {
             return Ok(super::relayed(answer));
         }
         let Ok(Value::Object(mut members)) = json::parse(answer.body()) else {
-            return Err(Refusal::upstream(StatusCode::BAD_GATEWAY, "the introspection answer is no JSON object"));
+            return Err(Refusal::upstream(
+                StatusCode::BAD_GATEWAY,
+                "the introspection answer is no JSON object",
+            ));
         };
         let native = matches!(bearer, Some(Bearer::Native)) && self.require_reissued;
         if native {
@@ -52,7 +63,11 @@ impl Gate {
     ///
     /// # Errors
     /// A signed answer is refused, as above.
-    pub(super) async fn userinfo(&self, exchange: &Exchange, recognised: &Recognised) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn userinfo(
+        &self,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
         let answer = self.call(exchange, recognised).await?;
         let signed = answer
             .headers()

@@ -45,26 +45,48 @@ impl Issued {
             Some(Value::String(token)) => Ok(Some(token.clone())),
             Some(_) => Err(broken(&format!("has a `{name}` that is no string"))),
         };
-        let (access_token, id_token, refresh_token) = (token("access_token")?, token("id_token")?, token("refresh_token")?);
+        let (access_token, id_token, refresh_token) =
+            (token("access_token")?, token("id_token")?, token("refresh_token")?);
         if access_token.is_none() && id_token.is_none() && refresh_token.is_none() {
-            return if status.is_success() { Err(broken("has no token")) } else { Ok(None) };
+            return if status.is_success() {
+                Err(broken("has no token"))
+            } else {
+                Ok(None)
+            };
         }
         let text = String::from_utf8_lossy(body).into_owned();
-        Ok(Some(Self { text, access_token, id_token, refresh_token }))
+        Ok(Some(Self {
+            text,
+            access_token,
+            id_token,
+            refresh_token,
+        }))
     }
 }
 
 impl Tokens {
     /// The claims as the event and the interceptors' rules have them.
     pub(super) fn claims(&self) -> TokenClaims {
-        let of = |token: &Option<Verified>| token.as_ref().map(|verified| verified.claims().clone()).unwrap_or_default();
-        TokenClaims { access_token: of(&self.access), id_token: of(&self.id) }
+        let of = |token: &Option<Verified>| {
+            token
+                .as_ref()
+                .map(|verified| verified.claims().clone())
+                .unwrap_or_default()
+        };
+        TokenClaims {
+            access_token: of(&self.access),
+            id_token: of(&self.id),
+        }
     }
 }
 
 /// `m2m_token_claims` of the event of a machine token.
 pub(super) fn machine_claims(context: &Context, claims: &TokenClaims) -> Value {
-    let scope = claims.access_token.get("scope").and_then(Value::as_str).unwrap_or_default();
+    let scope = claims
+        .access_token
+        .get("scope")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let scopes: Vec<&str> = scope.split_ascii_whitespace().collect();
     let mut described = Map::new();
     described.insert("custom_claims".into(), json!({}));
@@ -82,5 +104,7 @@ fn broken(what: &str) -> Refusal {
 
 /// Whether an error's body that is no JSON might carry a token after all.
 fn mentions_a_token(body: &[u8]) -> bool {
-    [&b"_token"[..], b"eyJ"].iter().any(|mark| body.windows(mark.len()).any(|part| part == *mark))
+    [&b"_token"[..], b"eyJ"]
+        .iter()
+        .any(|mark| body.windows(mark.len()).any(|part| part == *mark))
 }

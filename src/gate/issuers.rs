@@ -22,10 +22,16 @@ use crate::{
 const MOST: usize = 1000;
 
 /// Discovery counts as long as the process lives.
-const DISCOVERY: Lifetime = Lifetime { fresh: Duration::from_secs(300), stale: Duration::MAX };
+const DISCOVERY: Lifetime = Lifetime {
+    fresh: Duration::from_secs(300),
+    stale: Duration::MAX,
+};
 
 /// Keys that cannot be fetched count for an hour.
-const KEYS: Lifetime = Lifetime { fresh: Duration::from_secs(300), stale: Duration::from_secs(3600) };
+const KEYS: Lifetime = Lifetime {
+    fresh: Duration::from_secs(300),
+    stale: Duration::from_secs(3600),
+};
 
 /// The issuers of the upstream, by the paths of their documents.
 pub(super) struct Issuers {
@@ -47,7 +53,13 @@ pub(super) struct Issuer {
 impl Issuers {
     /// `headers` tell the upstream from where it is seen; `origin` is where that is.
     pub(super) fn new(upstream: Upstream, headers: HeaderMap, origin: String) -> Self {
-        Self { upstream, headers, origin, documents: Mutex::default(), keys: Mutex::default() }
+        Self {
+            upstream,
+            headers,
+            origin,
+            documents: Mutex::default(),
+            keys: Mutex::default(),
+        }
     }
 
     /// A JSON document of the upstream, from its last good copy when it is away.
@@ -65,20 +77,39 @@ impl Issuers {
     /// As for [`Issuers::document`], for its discovery document and its keys.
     pub(super) async fn of(&self, preset: &Preset, captures: &Captures) -> Result<Arc<Issuer>, UpstreamError> {
         let broken = |what: &str| UpstreamError::Broken(format!("its discovery document {what}"));
-        let path = preset.issuer.discovery.fill(captures).ok_or_else(|| broken("has no known path"))?;
+        let path = preset
+            .issuer
+            .discovery
+            .fill(captures)
+            .ok_or_else(|| broken("has no known path"))?;
         let discovery = self.document(&path).await?;
-        let identifier = discovery.get("issuer").and_then(Value::as_str).ok_or_else(|| broken("names no issuer"))?.to_owned();
+        let identifier = discovery
+            .get("issuer")
+            .and_then(Value::as_str)
+            .ok_or_else(|| broken("names no issuer"))?
+            .to_owned();
         // The document may name any address; only its path counts, at the upstream that the operator configured.
-        let keys_path = discovery.get("jwks_uri").and_then(Value::as_str).and_then(path_of).ok_or_else(|| broken("names no jwks_uri"))?;
+        let keys_path = discovery
+            .get("jwks_uri")
+            .and_then(Value::as_str)
+            .and_then(path_of)
+            .ok_or_else(|| broken("names no jwks_uri"))?;
         let parse = |bytes: &[u8]| UpstreamKeys::parse(bytes).map_err(|e| e.to_string());
         let remembered = self.remembered(&self.keys, &keys_path, KEYS, parse);
         let keys = remembered.get().await?;
-        Ok(Arc::new(Issuer { identifier, discovery, remembered, keys }))
+        Ok(Arc::new(Issuer {
+            identifier,
+            discovery,
+            remembered,
+            keys,
+        }))
     }
 
     /// Whether an `iss` is one of the upstream's.
     pub(super) fn is_one(&self, paths: &IssuerPaths, iss: &str) -> bool {
-        let Some(path) = iss.strip_prefix(&self.origin) else { return false };
+        let Some(path) = iss.strip_prefix(&self.origin) else {
+            return false;
+        };
         paths.path.captures(if path.is_empty() { "/" } else { path }).is_some()
     }
 
@@ -93,7 +124,15 @@ impl Issuers {
         if kept.len() >= MOST && !kept.contains_key(path) {
             kept.clear();
         }
-        let new = || Arc::new(Remembered::new(self.upstream.clone(), path, self.headers.clone(), lifetime, parse));
+        let new = || {
+            Arc::new(Remembered::new(
+                self.upstream.clone(),
+                path,
+                self.headers.clone(),
+                lifetime,
+                parse,
+            ))
+        };
         Arc::clone(kept.entry(path.to_owned()).or_insert_with(new))
     }
 }

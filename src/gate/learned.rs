@@ -42,9 +42,15 @@ impl Learned {
 impl Gate {
     /// Whether the request carries the value of `[learn.NAME]`.
     pub(super) async fn carries_learned(&self, preset: &Preset, name: &str, captures: &Captures, query: &Form) -> bool {
-        let Some(learn) = preset.learn.get(name) else { return false };
-        let Some(carried) = query.get(&learn.parameter) else { return false };
-        let Some(path) = learn.path.fill(captures) else { return false };
+        let Some(learn) = preset.learn.get(name) else {
+            return false;
+        };
+        let Some(carried) = query.get(&learn.parameter) else {
+            return false;
+        };
+        let Some(path) = learn.path.fill(captures) else {
+            return false;
+        };
         let value = match self.learned.fresh(&path) {
             Some(value) => value,
             None => {
@@ -63,7 +69,10 @@ impl Gate {
             query.set(name, value.replace("{issuer}", &issuer));
         }
         let target = format!("{path}?{}", query.to_urlencoded());
-        let answer = self.send(Method::GET, &target, HeaderMap::new(), Bytes::new()).await.ok()?;
+        let answer = self
+            .send(Method::GET, &target, HeaderMap::new(), Bytes::new())
+            .await
+            .ok()?;
         let page = std::str::from_utf8(answer.body()).ok()?;
         let (_, behind) = page.split_once(&learn.after)?;
         let value = behind.split(learn.until.as_slice()).next()?;

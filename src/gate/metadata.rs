@@ -1,10 +1,20 @@
 //! What the provider publishes of itself: keys are ours, and nothing is announced that is refused.
 
-use http::{HeaderName, HeaderValue, Response, header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE}};
+use http::{
+    HeaderName, HeaderValue, Response,
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE},
+};
 use serde_json::{Map, Value, json};
 
 use super::{Gate, recognise::Recognised};
-use crate::{body::{self, Body}, exchange::Exchange, preset::Preset, refusal::Refusal, route::Action, upstream::UpstreamError};
+use crate::{
+    body::{self, Body},
+    exchange::Exchange,
+    preset::Preset,
+    refusal::Refusal,
+    route::Action,
+    upstream::UpstreamError,
+};
 
 /// Members that list what the upstream signs besides tokens; none of it is served.
 const NOT_SERVED: [&str; 9] = [
@@ -46,19 +56,36 @@ impl Gate {
     }
 
     /// Discovery (OIDC Discovery §4, RFC 8414): the algorithms that we sign with, without what is refused.
-    pub(super) async fn discovery(&self, exchange: &Exchange, recognised: &Recognised) -> Result<Response<Body>, Refusal> {
-        let document = self.issuers.document(exchange.target.path()).await.map_err(super::away)?;
+    pub(super) async fn discovery(
+        &self,
+        exchange: &Exchange,
+        recognised: &Recognised,
+    ) -> Result<Response<Body>, Refusal> {
+        let document = self
+            .issuers
+            .document(exchange.target.path())
+            .await
+            .map_err(super::away)?;
         let Value::Object(mut members) = (*document).clone() else {
-            return Err(Refusal::upstream(http::StatusCode::BAD_GATEWAY, "the discovery document is no JSON object"));
+            return Err(Refusal::upstream(
+                http::StatusCode::BAD_GATEWAY,
+                "the discovery document is no JSON object",
+            ));
         };
         self.correct(&mut members, &recognised.preset);
         Ok(published(&Value::Object(members)))
     }
 
     /// Keycloak's `GET /realms/{realm}`, which names a public key outside the JWKS.
-    pub(super) async fn public_key(&self, exchange: &Exchange, recognised: &Recognised) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn public_key(
+        &self,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
         let answer = self.call(exchange, recognised).await?;
-        let Ok(Value::Object(mut members)) = crate::json::parse(answer.body()) else { return Ok(super::relayed(answer)) };
+        let Ok(Value::Object(mut members)) = crate::json::parse(answer.body()) else {
+            return Ok(super::relayed(answer));
+        };
         if members.contains_key("public_key") {
             let own = self.reissuer.ring().rsa_public_key_spki_base64(self.clock.now());
             members.insert("public_key".into(), own.map_or(Value::Null, Value::String));
@@ -78,16 +105,29 @@ impl Gate {
             members.shift_remove(member);
         }
         for (member, action, parameter) in LISTS {
-            let rules = preset.routes.iter().filter(|route| route.does == action).flat_map(|route| &route.refuse);
+            let rules = preset
+                .routes
+                .iter()
+                .filter(|route| route.does == action)
+                .flat_map(|route| &route.refuse);
             let rules: Vec<_> = rules.filter(|rule| rule.parameter == parameter).collect();
             if let Some(Value::Array(values)) = members.get_mut(member) {
-                values.retain(|value| value.as_str().is_none_or(|value| !rules.iter().any(|rule| rule.refuses(value))));
+                values.retain(|value| {
+                    value
+                        .as_str()
+                        .is_none_or(|value| !rules.iter().any(|rule| rule.refuses(value)))
+                });
             }
         }
         let refused: Vec<String> = members
             .iter()
             .filter_map(|(name, value)| Some((name, path_of(value.as_str()?)?)))
-            .filter(|(_, path)| preset.candidates("POST", path).first().is_some_and(|c| c.route.does == Action::Refuse))
+            .filter(|(_, path)| {
+                preset
+                    .candidates("POST", path)
+                    .first()
+                    .is_some_and(|c| c.route.does == Action::Refuse)
+            })
             .map(|(name, _)| name.clone())
             .collect();
         for name in refused {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
+use sync_wrapper::SyncWrapper;
 
 use super::Gate;
 use crate::{
@@ -22,7 +23,7 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// A request's body, as far as it was read.
 pub(super) enum Content {
     /// Not looked at: it streams.
-    Unread(Body),
+    Unread(SyncWrapper<Body>),
     /// There is none.
     Empty,
     /// A form, whichever way it was encoded.
@@ -77,10 +78,14 @@ impl Gate {
         let preset = self.preset().await?;
         let candidates = preset.candidates(exchange.method.as_str(), exchange.target.path());
         if candidates.is_empty() {
-            return Ok(Recognition::None(Content::Unread(body)));
+            return Ok(Recognition::None(unread(body)));
         }
         let kinds: Vec<BodyKind> = candidates.iter().flat_map(|c| c.route.bodies.iter().copied()).collect();
-        let content = if kinds.is_empty() { Content::Unread(body) } else { read(exchange, body, &kinds).await? };
+        let content = if kinds.is_empty() {
+            unread(body)
+        } else {
+            read(exchange, body, &kinds).await?
+        };
         let query = Form::query(exchange.target.query().unwrap_or_default()).map_err(unreadable)?;
 
         let mut found = None;
@@ -90,8 +95,16 @@ impl Gate {
                 break;
             }
         }
-        let Some(Candidate { route, captures }) = found else { return Ok(Recognition::None(content)) };
-        let recognised = Recognised { route, preset, captures, query, content };
+        let Some(Candidate { route, captures }) = found else {
+            return Ok(Recognition::None(content));
+        };
+        let recognised = Recognised {
+            route,
+            preset,
+            captures,
+            query,
+            content,
+        };
         if recognised.route.does != Action::Pass {
             refuse_doubles(&recognised)?;
             refuse_by_rule(&recognised.route.refuse, recognised.parameters())?;
@@ -119,8 +132,15 @@ impl Gate {
     }
 }
 
+fn unread(body: Body) -> Content {
+    Content::Unread(SyncWrapper::new(body))
+}
+
 /// Refuses what one of the rules names.
-pub(super) fn refuse_by_rule<'a>(rules: &[Rule], parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Refusal> {
+pub(super) fn refuse_by_rule<'a>(
+    rules: &[Rule],
+    parameters: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Refusal> {
     for (name, value) in parameters {
         if let Some(rule) = rules.iter().find(|rule| rule.parameter == name && rule.refuses(value)) {
             return Err(Refusal::rule(&rule.error, &rule.because));
@@ -143,17 +163,29 @@ async fn read(exchange: &Exchange, body: Body, kinds: &[BodyKind]) -> Result<Con
         return Ok(Content::Empty);
     }
     let content_type = exchange.content().map_err(|e| Refusal::client(e.status, e.reason))?;
-    let (essence, header) = content_type.as_ref().map_or(("", ""), |c| (c.essence.as_str(), c.value.as_str()));
+    let (essence, header) = content_type
+        .as_ref()
+        .map_or(("", ""), |c| (c.essence.as_str(), c.value.as_str()));
     let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
     match essence {
-        "application/x-www-form-urlencoded" if may(BodyKind::Form) => Form::urlencoded(&bytes).map(Content::Form).map_err(unreadable),
-        "multipart/form-data" if may(BodyKind::Multipart) => Form::multipart(&bytes, header).map(Content::Form).map_err(unreadable),
-        _ if is_json && may(BodyKind::Json) => json::parse(&bytes)
-            .map(Content::Json)
-            .map_err(|e| Refusal::client(StatusCode::BAD_REQUEST, format!("the body is not the JSON that this proxy reads: {e}"))),
+        "application/x-www-form-urlencoded" if may(BodyKind::Form) => {
+            Form::urlencoded(&bytes).map(Content::Form).map_err(unreadable)
+        }
+        "multipart/form-data" if may(BodyKind::Multipart) => {
+            Form::multipart(&bytes, header).map(Content::Form).map_err(unreadable)
+        }
+        _ if is_json && may(BodyKind::Json) => json::parse(&bytes).map(Content::Json).map_err(|e| {
+            Refusal::client(
+                StatusCode::BAD_REQUEST,
+                format!("the body is not the JSON that this proxy reads: {e}"),
+            )
+        }),
         _ => Err(Refusal::client(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("this request takes {}", kinds.iter().copied().map(media_type).collect::<Vec<_>>().join(" or ")),
+            format!(
+                "this request takes {}",
+                kinds.iter().copied().map(media_type).collect::<Vec<_>>().join(" or ")
+            ),
         )),
     }
 }
@@ -178,7 +210,10 @@ fn refuse_doubles(recognised: &Recognised) -> Result<(), Refusal> {
     let mut seen = Vec::new();
     for (name, _) in recognised.parameters() {
         if seen.contains(&name) && (route.does != Action::Consult || reads(recognised, name)) {
-            return Err(Refusal::client(StatusCode::BAD_REQUEST, format!("the parameter `{name}` occurs more than once")));
+            return Err(Refusal::client(
+                StatusCode::BAD_REQUEST,
+                format!("the parameter `{name}` occurs more than once"),
+            ));
         }
         seen.push(name);
     }
@@ -186,19 +221,28 @@ fn refuse_doubles(recognised: &Recognised) -> Result<(), Refusal> {
 }
 
 fn reads(recognised: &Recognised, parameter: &str) -> bool {
-    let in_facts = recognised.route.facts.values().flat_map(|sources| &sources.0).any(|source| match source {
-        Source::Form(name) | Source::Query(name) => match name.strip_suffix('*') {
-            Some(prefix) => parameter.starts_with(prefix),
-            None => name == parameter,
-        },
-        _ => false,
-    });
+    let in_facts = recognised
+        .route
+        .facts
+        .values()
+        .flat_map(|sources| &sources.0)
+        .any(|source| match source {
+            Source::Form(name) | Source::Query(name) => match name.strip_suffix('*') {
+                Some(prefix) => parameter.starts_with(prefix),
+                None => name == parameter,
+            },
+            _ => false,
+        });
     let in_signs = recognised.route.only_if.iter().any(|sign| match sign {
         Sign::Form(fields) => fields.iter().any(|field| field == parameter),
         Sign::Query(name) => name == parameter,
         Sign::Learned(_) => false,
     });
-    let is_learned = recognised.preset.learn.values().any(|learn| learn.parameter == parameter);
+    let is_learned = recognised
+        .preset
+        .learn
+        .values()
+        .any(|learn| learn.parameter == parameter);
     in_facts || in_signs || is_learned
 }
 
@@ -209,5 +253,12 @@ pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
+        .any(|range| {
+            range
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .eq_ignore_ascii_case(media_type)
+        })
 }

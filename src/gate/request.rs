@@ -29,7 +29,10 @@ pub(super) enum ClientAuthentication {
     /// `Authorization: Basic`.
     Basic(HeaderValue),
     /// `client_id` in the form, with the `client_secret` of a confidential client.
-    Form { client_id: String, client_secret: Option<String> },
+    Form {
+        client_id: String,
+        client_secret: Option<String>,
+    },
     /// An assertion, which counts once (RFC 7523 §3), a TLS certificate, or nothing that we know.
     Unrepeatable,
 }
@@ -48,13 +51,21 @@ impl TokenRequest {
         let mut identifiers = [&named, &basic, &assertion].into_iter().flatten();
         let client_id = identifiers.next().cloned();
         if identifiers.any(|other| Some(other) != client_id.as_ref()) {
-            return Err(Refusal::client(StatusCode::BAD_REQUEST, "the request names two different clients"));
+            return Err(Refusal::client(
+                StatusCode::BAD_REQUEST,
+                "the request names two different clients",
+            ));
         }
-        let authentication = match (&named, exchange.headers.get(AUTHORIZATION), parameter("client_assertion")) {
+        let authentication = match (
+            &named,
+            exchange.headers.get(AUTHORIZATION),
+            parameter("client_assertion"),
+        ) {
             (_, Some(header), _) if basic.is_some() => ClientAuthentication::Basic(header.clone()),
-            (Some(client_id), _, None) => {
-                ClientAuthentication::Form { client_id: client_id.clone(), client_secret: parameter("client_secret") }
-            }
+            (Some(client_id), _, None) => ClientAuthentication::Form {
+                client_id: client_id.clone(),
+                client_secret: parameter("client_secret"),
+            },
             _ => ClientAuthentication::Unrepeatable,
         };
         Ok(Self {
@@ -84,7 +95,10 @@ impl ClientAuthentication {
     pub(super) fn repeat(&self, headers: &mut HeaderMap, form: &mut Form) -> bool {
         match self {
             Self::Basic(header) => _ = headers.insert(AUTHORIZATION, header.clone()),
-            Self::Form { client_id, client_secret } => {
+            Self::Form {
+                client_id,
+                client_secret,
+            } => {
                 form.set("client_id", client_id.as_str());
                 if let Some(secret) = client_secret {
                     form.set("client_secret", secret.as_str());
@@ -104,7 +118,12 @@ fn basic_client(headers: &HeaderMap) -> Option<String> {
     }
     let credentials = STANDARD.decode(credentials.trim()).ok()?;
     let (client, _) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
-    Some(percent_decode_str(&client.replace('+', " ")).decode_utf8().ok()?.into_owned())
+    Some(
+        percent_decode_str(&client.replace('+', " "))
+            .decode_utf8()
+            .ok()?
+            .into_owned(),
+    )
 }
 
 /// The `sub` of a client assertion (RFC 7523 §3). The upstream verifies it.

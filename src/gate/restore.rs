@@ -1,14 +1,15 @@
 //! Mapping our tokens back to the upstream's, wherever they travel to it.
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::AUTHORIZATION,
-};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use serde_json::{Map, Value};
 
-use super::{Gate, recognise::{Content, Recognised}};
+use super::{
+    Gate,
+    recognise::{Content, Recognised},
+};
 use crate::{
     exchange::Exchange,
+    preset::Preset,
     refusal::Refusal,
     token::{self, Restored, Unrestorable},
 };
@@ -28,18 +29,24 @@ impl Gate {
     ///
     /// # Errors
     /// A token of ours that was tampered with; a native one, where only re-signed ones are taken.
-    pub(super) fn restore_bearer(&self, exchange: &mut Exchange) -> Result<Option<Map<String, Value>>, Refusal> {
-        let Some((scheme, token)) = bearer(&exchange.headers) else { return Ok(None) };
-        match self.whose(token)? {
+    pub(super) fn restore_bearer(
+        &self,
+        exchange: &mut Exchange,
+        preset: &Preset,
+    ) -> Result<Option<Map<String, Value>>, Refusal> {
+        let Some((scheme, token)) = bearer(&exchange.headers) else {
+            return Ok(None);
+        };
+        match self.whose(token, preset)? {
             Bearer::Ours(restored) => {
                 let value = HeaderValue::try_from(format!("{scheme} {}", restored.original))
                     .map_err(|_| Refusal::invalid_token("the token cannot be mapped back"))?;
                 exchange.headers.insert(AUTHORIZATION, value);
                 Ok(Some(restored.claims))
             }
-            Bearer::Native if self.require_reissued => {
-                Err(Refusal::invalid_token("this token was not issued through this proxy; obtain a new one"))
-            }
+            Bearer::Native if self.require_reissued => Err(Refusal::invalid_token(
+                "this token was not issued through this proxy; obtain a new one",
+            )),
             Bearer::Native | Bearer::Foreign => Ok(None),
         }
     }
@@ -58,7 +65,7 @@ impl Gate {
             };
             for place in [Some(&mut recognised.query), form].into_iter().flatten() {
                 let Some(token) = place.get(name) else { continue };
-                let bearer = self.whose(token)?;
+                let bearer = self.whose(token, &recognised.preset)?;
                 if let Bearer::Ours(restored) = &bearer {
                     place.set(name, restored.original.as_str());
                 }
@@ -68,12 +75,15 @@ impl Gate {
         Ok(first)
     }
 
-    fn whose(&self, token: &str) -> Result<Bearer, Refusal> {
+    fn whose(&self, token: &str, preset: &Preset) -> Result<Bearer, Refusal> {
         match self.reissuer.restore(token) {
             Ok(restored) => Ok(Bearer::Ours(restored)),
-            Err(Unrestorable::Forged) => Err(Refusal::invalid_token("the token was not issued by this proxy in this form")),
+            Err(Unrestorable::Forged) => Err(Refusal::invalid_token(
+                "the token was not issued by this proxy in this form",
+            )),
             Err(Unrestorable::NotOurs) => {
-                let native = token::claimed_issuer(token).is_some_and(|issuer| self.issuers.is_one(&issuer));
+                let native =
+                    token::claimed_issuer(token).is_some_and(|issuer| self.issuers.is_one(&preset.issuer, &issuer));
                 Ok(if native { Bearer::Native } else { Bearer::Foreign })
             }
         }
@@ -83,6 +93,8 @@ impl Gate {
 /// Scheme and token of `Authorization`, where the scheme is one that carries an access token.
 fn bearer(headers: &HeaderMap) -> Option<(&str, &str)> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let carries = ["bearer", "dpop"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let carries = ["bearer", "dpop"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
     carries.then(|| (scheme, token.trim()))
 }

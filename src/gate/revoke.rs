@@ -22,7 +22,10 @@ impl Gate {
     pub(super) fn revoke_later(self: &Arc<Self>, revocation: Revocation, issued: &Issued) {
         let gate = Arc::clone(self);
         // The refresh token first: with it goes the upstream's session of this client.
-        let tokens = [("refresh_token", issued.refresh_token.clone()), ("access_token", issued.access_token.clone())];
+        let tokens = [
+            ("refresh_token", issued.refresh_token.clone()),
+            ("access_token", issued.access_token.clone()),
+        ];
         self.tasks.spawn(async move {
             for (hint, token) in tokens {
                 let Some(token) = token else { continue };
@@ -31,7 +34,11 @@ impl Gate {
                 if let Err(why) = &outcome {
                     tracing::warn!(request_id, "the upstream's {hint} was not revoked: {why}");
                 }
-                if let Err(e) = gate.audit.record(vec![Entry::of_revocation(&revocation.event, hint, outcome)]).await {
+                if let Err(e) = gate
+                    .audit
+                    .record(vec![Entry::of_revocation(&revocation.event, hint, outcome)])
+                    .await
+                {
                     tracing::error!(request_id, "the outcome of a revocation cannot be recorded: {e}");
                 }
             }
@@ -39,16 +46,25 @@ impl Gate {
     }
 
     async fn revoke(&self, revocation: &Revocation, hint: &str, token: &str) -> Result<(), String> {
-        let path = revocation.issuer.endpoint("revocation_endpoint").ok_or("its discovery document names no revocation endpoint")?;
+        let path = revocation
+            .issuer
+            .endpoint("revocation_endpoint")
+            .ok_or_else(|| "its discovery document names no revocation endpoint".to_owned())?;
         let (mut headers, mut form) = (HeaderMap::new(), Form::default());
         form.set("token", token);
         form.set("token_type_hint", hint);
         if !revocation.client.repeat(&mut headers, &mut form) {
             return Err("the client's authentication cannot be repeated".into());
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
         let body = form.to_urlencoded().into_bytes();
-        let answer = self.send(Method::POST, &path, headers, body.into()).await.map_err(|e| e.to_string())?;
+        let answer = self
+            .send(Method::POST, &path, headers, body.into())
+            .await
+            .map_err(|e| e.to_string())?;
         // Keycloak answers 200 with an error in the body when it revokes nothing.
         if !answer.status().is_success() || answer.body().windows(7).any(|part| part == b"\"error\"") {
             return Err(format!("it answered {}", answer.status()));

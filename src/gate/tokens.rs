@@ -37,18 +37,40 @@ impl Gate {
     ///
     /// # Errors
     /// DENY; a token that a strict relying party would refuse; an upstream or an audit that is away.
-    pub(super) async fn tokens(self: &Arc<Self>, exchange: &Exchange, recognised: &Recognised) -> Result<Response<Body>, Refusal> {
+    pub(super) async fn tokens(
+        self: &Arc<Self>,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
         let request = TokenRequest::read(exchange, recognised)?;
         // Before the code is spent: without the issuer's keys the answer could not be used.
-        let issuer = self.issuers.of(&recognised.preset, &recognised.captures).await.map_err(super::away)?;
+        let issuer = self
+            .issuers
+            .of(&recognised.preset, &recognised.captures)
+            .await
+            .map_err(super::away)?;
         let answer = self.call(exchange, recognised).await?;
-        let Some(issued) = Issued::read(answer.status(), answer.body())? else { return Ok(super::relayed(answer)) };
+        let Some(issued) = Issued::read(answer.status(), answer.body())? else {
+            return Ok(super::relayed(answer));
+        };
 
-        let occasion = Occasion { exchange, recognised, request: &request, issuer: &issuer };
+        let occasion = Occasion {
+            exchange,
+            recognised,
+            request: &request,
+            issuer: &issuer,
+        };
         match self.judge(&occasion, &issued).await {
             Ok(body) => Ok(super::with_body(answer, body)),
             Err((event, refusal)) => {
-                self.revoke_later(Revocation { issuer: Arc::clone(&issuer), client: request.authentication.clone(), event }, &issued);
+                self.revoke_later(
+                    Revocation {
+                        issuer: Arc::clone(&issuer),
+                        client: request.authentication.clone(),
+                        event,
+                    },
+                    &issued,
+                );
                 Err(refusal.like(answer.headers()))
             }
         }
@@ -84,7 +106,12 @@ impl Gate {
         let id = match issued.id_token.as_deref() {
             Some(raw) => {
                 let (access_token, code) = (issued.access_token.as_deref(), occasion.request.code.as_deref());
-                let kind = Kind::IdToken { client_id, nonce: None, access_token, code };
+                let kind = Kind::IdToken {
+                    client_id,
+                    nonce: None,
+                    access_token,
+                    code,
+                };
                 Some(self.verify_one(occasion, raw, kind).await?)
             }
             None => None,
@@ -93,8 +120,16 @@ impl Gate {
     }
 
     /// Against the keys at hand; an unknown `kid` has them fetched again, once.
-    async fn verify_one(&self, occasion: &Occasion<'_>, raw: &str, kind: Kind<'_>) -> Result<token::Verified, Unverified> {
-        let expected = Expected { issuer: occasion.issuer.identifier(), kind };
+    async fn verify_one(
+        &self,
+        occasion: &Occasion<'_>,
+        raw: &str,
+        kind: Kind<'_>,
+    ) -> Result<token::Verified, Unverified> {
+        let expected = Expected {
+            issuer: occasion.issuer.identifier(),
+            kind,
+        };
         let now = self.clock.now();
         match token::verify(raw, &*occasion.issuer.keys(), &expected, now) {
             Err(Unverified::UnknownKey { .. }) => {
@@ -120,20 +155,34 @@ impl Gate {
     }
 
     fn event_after(&self, occasion: &Occasion<'_>, existing: &TokenClaims) -> Event {
-        let Occasion { exchange, recognised, request, issuer } = occasion;
+        let Occasion {
+            exchange,
+            recognised,
+            request,
+            issuer,
+        } = occasion;
         // Anything but a grant for the client itself is a session.
         let machine = recognised.preset.machine_grants.contains(&request.grant_type);
-        let trigger = if machine { Trigger::PreM2mTokenCreation } else { Trigger::PreSessionCreation };
+        let trigger = if machine {
+            Trigger::PreM2mTokenCreation
+        } else {
+            Trigger::PreSessionCreation
+        };
         let mut context = self.context(exchange, recognised);
         let materials = Materials {
-            form: recognised.form(),
             query: Some(&recognised.query),
             captures: Some(&recognised.captures),
             claims: Some(existing),
             ..Materials::default()
         };
         let mut data = facts::gather(&recognised.route, &materials, &mut context);
-        let claim = |name: &str| existing.access_token.get(name).or_else(|| existing.id_token.get(name))?.as_str();
+        let claim = |name: &str| {
+            existing
+                .access_token
+                .get(name)
+                .or_else(|| existing.id_token.get(name))?
+                .as_str()
+        };
         let verified_client = claim("azp").or_else(|| claim("client_id")).map(str::to_owned);
         context.client_id = verified_client.or_else(|| request.client_id.clone());
         context.grant_type = Some(request.grant_type.clone());
@@ -141,31 +190,54 @@ impl Gate {
         context.auth_request = Some(request.asked_for());
         if machine {
             data.remove("user");
-            context = Context { user_id: None, user_email: None, ..context };
+            context = Context {
+                user_id: None,
+                user_email: None,
+                ..context
+            };
             data.insert("m2m_token_claims".into(), machine_claims(&context, existing));
         }
         data.insert("claims".into(), json!(existing));
         Event { trigger, context, data }
     }
 
-    fn reissue(&self, request: &TokenRequest, issued: &Issued, tokens: &Tokens, add: &Additions) -> Result<String, Unissued> {
+    fn reissue(
+        &self,
+        request: &TokenRequest,
+        issued: &Issued,
+        tokens: &Tokens,
+        add: &Additions,
+    ) -> Result<String, Unissued> {
         let now = self.clock.now();
         let access = match &tokens.access {
             Some(verified) => Some(self.reissuer.access_token(verified, &add.access_token, now)?),
             None => issued.access_token.clone(),
         };
-        let bound = Bound { access_token: access.as_deref(), code: request.code.as_deref() };
-        let id = tokens.id.as_ref().map(|id| self.reissuer.id_token(id, &add.id_token, &bound, now)).transpose()?;
+        let bound = Bound {
+            access_token: access.as_deref(),
+            code: request.code.as_deref(),
+        };
+        let id = tokens
+            .id
+            .as_ref()
+            .map(|id| self.reissuer.id_token(id, &add.id_token, &bound, now))
+            .transpose()?;
         // RFC 6749 §5.1: the client is told of a scope that is not the one it asked for.
         let scope = add.access_token.get("scope").and_then(Value::as_str).map(str::to_owned);
         for (name, token) in [("access_token", &access), ("id_token", &id)] {
             let size = token.as_ref().map_or(0, String::len);
             if size > self.warn_size {
-                tracing::warn!(token = name, size_bytes = size, "the {name} has {size} bytes; clients that keep it in a header may fail");
+                tracing::warn!(
+                    token = name,
+                    size_bytes = size,
+                    "the {name} has {size} bytes; clients that keep it in a header may fail"
+                );
             }
         }
         let edits = [("access_token", access), ("id_token", id), ("scope", scope)];
-        let edits = edits.into_iter().filter_map(|(name, value)| Some((name, Value::String(value?))));
+        let edits = edits
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, Value::String(value?))));
         let spliced = token::splice(&issued.text, edits).map_err(|e| Unissued::Unreadable(e.to_string()))?;
         Ok(spliced.text)
     }

@@ -38,7 +38,15 @@ impl Pace {
             return body.map_err(Into::into).boxed_unsync();
         }
         let clock = Box::pin(tokio::time::sleep(self.stall));
-        Paced { body, pace: self, began: Instant::now(), read: 0, clock, _busy: busy }.boxed_unsync()
+        Paced {
+            body,
+            pace: self,
+            began: Instant::now(),
+            read: 0,
+            clock,
+            _busy: busy,
+        }
+        .boxed_unsync()
     }
 }
 
@@ -125,7 +133,16 @@ impl<I> Patient<I> {
     pub(super) fn new(io: I, limit: Duration) -> (Self, Patience) {
         let patience = Patience(Arc::default());
         let clock = Box::pin(tokio::time::sleep(limit));
-        (Self { io, patience: patience.clone(), reading_head: true, clock, limit }, patience)
+        (
+            Self {
+                io,
+                patience: patience.clone(),
+                reading_head: true,
+                clock,
+                limit,
+            },
+            patience,
+        )
     }
 }
 
@@ -146,7 +163,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
             this.clock.as_mut().reset(Instant::now() + this.limit);
         }
         if this.reading_head && this.clock.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request's head took too long")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the request's head took too long",
+            )));
         }
         read
     }
@@ -165,7 +185,11 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write_vectored(cx, bytes)
     }
 

@@ -69,8 +69,9 @@ impl Tls {
     pub fn acceptor(&self, base: &Path) -> Result<TlsAcceptor, Misconfigured> {
         let (chain_path, key_path) = (base.join(&self.certificate), base.join(&self.key));
         let unreadable = |key: &str, path: &Path, why: String| {
-            Misconfigured::new(format!("listen.tls.{key}"), format!("`{}` {why}", path.display()))
-                .hint("certs/README.md says how a certificate is made; leave `tls` out for plain HTTP behind another proxy")
+            Misconfigured::new(format!("listen.tls.{key}"), format!("`{}` {why}", path.display())).hint(
+                "certs/README.md says how a certificate is made; leave `tls` out for plain HTTP behind another proxy",
+            )
         };
         let chain = CertificateDer::pem_file_iter(&chain_path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -78,7 +79,8 @@ impl Tls {
         if chain.is_empty() {
             return Err(unreadable("certificate", &chain_path, "has no certificate".into()));
         }
-        let key = PrivateKeyDer::from_pem_file(&key_path).map_err(|e| unreadable("key", &key_path, format!("cannot be read: {e}")))?;
+        let key = PrivateKeyDer::from_pem_file(&key_path)
+            .map_err(|e| unreadable("key", &key_path, format!("cannot be read: {e}")))?;
         let provider = rustls::crypto::ring::default_provider();
         let mut config = ServerConfig::builder_with_provider(provider.into())
             .with_safe_default_protocol_versions()

@@ -23,7 +23,9 @@ pub struct Page {
 
 impl Default for Page {
     fn default() -> Self {
-        Self { template: BUILT_IN.to_owned() }
+        Self {
+            template: BUILT_IN.to_owned(),
+        }
     }
 }
 
@@ -42,7 +44,13 @@ impl Page {
         Ok(Self { template })
     }
 
-    pub(super) fn response(&self, status: StatusCode, title: &str, message: &str, occasion: &Occasion<'_>) -> Response<Body> {
+    pub(super) fn response(
+        &self,
+        status: StatusCode,
+        title: &str,
+        message: &str,
+        occasion: &Occasion<'_>,
+    ) -> Response<Body> {
         let values = [
             ("title", title),
             ("message", message),
@@ -54,7 +62,10 @@ impl Page {
         let headers = response.headers_mut();
         for (name, value) in [
             (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; frame-ancestors 'self'"),
+            (
+                CONTENT_SECURITY_POLICY,
+                "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; frame-ancestors 'self'",
+            ),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (X_FRAME_OPTIONS, "SAMEORIGIN"),
             (REFERRER_POLICY, "no-referrer"),
@@ -73,7 +84,10 @@ impl Page {
             page.push_str(before);
             match after.split_once("}}") {
                 Some((name, tail)) if values.iter().any(|(known, _)| *known == name.trim()) => {
-                    values.iter().filter(|(known, _)| *known == name.trim()).for_each(|(_, value)| escape(value, &mut page));
+                    values
+                        .iter()
+                        .filter(|(known, _)| *known == name.trim())
+                        .for_each(|(_, value)| escape(value, &mut page));
                     rest = tail;
                 }
                 _ => {
@@ -96,7 +110,9 @@ fn escape(text: &str, into: &mut String) {
             '"' => into.push_str("&quot;"),
             '\'' => into.push_str("&#39;"),
             // A message may have line breaks; other control characters and bidi overrides have no place on a page.
-            c if (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => into.push('\u{fffd}'),
+            c if (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+                into.push('\u{fffd}')
+            }
             c => into.push(c),
         }
     }
@@ -108,7 +124,9 @@ mod tests {
 
     #[test]
     fn values_are_escaped_and_never_filled_twice() {
-        let page = Page { template: "<p>{{ message }}</p>{{back}} {{other}}".into() };
+        let page = Page {
+            template: "<p>{{ message }}</p>{{back}} {{other}}".into(),
+        };
         let text = page.fill(&[("message", "<b>{{back}}</b>"), ("back", "\"/\"")]);
         assert_eq!(text, "<p>&lt;b&gt;{{back}}&lt;/b&gt;</p>&quot;/&quot; {{other}}");
     }

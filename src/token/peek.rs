@@ -13,9 +13,14 @@ pub fn claimed_issuer(raw: &str) -> Option<String> {
     if raw.len() > MAX_TOKEN || raw.matches('.').count() != 2 {
         return None;
     }
-    let mut parts = raw.split('.').take(2).map(|part| json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?).ok());
+    let mut parts = raw
+        .split('.')
+        .take(2)
+        .map(|part| json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?).ok());
     let (header, claims) = (parts.next()??, parts.next()??);
     let algorithm = header.get("alg").and_then(Value::as_str)?;
     let is_public = !algorithm.starts_with("HS") && algorithm != "none";
-    is_public.then(|| claims.get("iss")?.as_str().map(str::to_owned)).flatten()
+    is_public
+        .then(|| claims.get("iss")?.as_str().map(str::to_owned))
+        .flatten()
 }

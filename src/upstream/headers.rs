@@ -24,7 +24,9 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|name| name.trim().parse().ok())
         .collect();
     // gRPC and others ask for trailers; that one value of `TE` may pass (RFC 9110 §10.1.4).
-    let wants_trailers = headers.get(header::TE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let wants_trailers = headers
+        .get(header::TE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"));
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
     }

@@ -40,9 +40,25 @@ struct Kept<T> {
 
 impl<T> Remembered<T> {
     /// A document that is not fetched yet. `headers` tell the upstream from where it is seen.
-    pub fn new(upstream: Upstream, path: &str, headers: HeaderMap, lifetime: Lifetime, parse: fn(&[u8]) -> Result<T, String>) -> Self {
-        let copy = Mutex::new(Kept { copy: None, tried: None });
-        Self { upstream, path: path.to_owned(), headers, lifetime, parse, copy }
+    pub fn new(
+        upstream: Upstream,
+        path: &str,
+        headers: HeaderMap,
+        lifetime: Lifetime,
+        parse: fn(&[u8]) -> Result<T, String>,
+    ) -> Self {
+        let copy = Mutex::new(Kept {
+            copy: None,
+            tried: None,
+        });
+        Self {
+            upstream,
+            path: path.to_owned(),
+            headers,
+            lifetime,
+            parse,
+            copy,
+        }
     }
 
     /// The document: a fresh copy, or a fetched one, or the last one while the upstream is away.
@@ -51,7 +67,9 @@ impl<T> Remembered<T> {
         match &kept.copy {
             Some((at, copy)) if at.elapsed() < self.lifetime.fresh => return Ok(Arc::clone(copy)),
             // The upstream is away: it is not asked by every request again.
-            Some((at, copy)) if at.elapsed() < self.lifetime.stale && recently(kept.tried) => return Ok(Arc::clone(copy)),
+            Some((at, copy)) if at.elapsed() < self.lifetime.stale && recently(kept.tried) => {
+                return Ok(Arc::clone(copy));
+            }
             _ => {}
         }
         match self.fetch(&mut kept).await {

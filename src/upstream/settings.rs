@@ -49,12 +49,18 @@ pub enum IssuerPolicy {
 impl Settings {
     pub(super) fn uri(&self) -> Result<Uri, Misconfigured> {
         if self.issuer == IssuerPolicy::Rewrite {
-            return Err(Misconfigured::new("upstream.issuer", "`rewrite` is not in this version")
-                .hint("let the provider call itself by the public URL (Keycloak: `--hostname`), and write `preserve`"));
+            return Err(
+                Misconfigured::new("upstream.issuer", "`rewrite` is not in this version").hint(
+                    "let the provider call itself by the public URL (Keycloak: `--hostname`), and write `preserve`",
+                ),
+            );
         }
         let wrong = |why: &str| {
-            Misconfigured::new("upstream.url", format!("this is not the address of an HTTP server: {why}"))
-                .hint("write it like `http://127.0.0.1:8080` or `https://idp.internal`")
+            Misconfigured::new(
+                "upstream.url",
+                format!("this is not the address of an HTTP server: {why}"),
+            )
+            .hint("write it like `http://127.0.0.1:8080` or `https://idp.internal`")
         };
         let uri: Uri = self.url.parse().map_err(|_| wrong("it is no URL"))?;
         match uri.scheme_str() {

@@ -9,7 +9,11 @@ use crate::body::{self, Body};
 
 impl Upstream {
     /// Relays a request to switch to the WebSocket protocol. Whatever the upstream answers but 101 goes back as it is.
-    pub async fn upgrade(&self, mut request: Request<Body>, tasks: &TaskTracker) -> Result<Response<Body>, UpstreamError> {
+    pub async fn upgrade(
+        &self,
+        mut request: Request<Body>,
+        tasks: &TaskTracker,
+    ) -> Result<Response<Body>, UpstreamError> {
         let client = hyper::upgrade::on(&mut request);
         let mut outgoing = Request::new(body::empty());
         *outgoing.method_mut() = request.method().clone();
@@ -20,11 +24,15 @@ impl Upstream {
         let mut answer = self.send(outgoing).await?;
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::strip_hop_by_hop(answer.headers_mut());
-            return Ok(answer.map(|body| http_body_util::BodyExt::boxed_unsync(http_body_util::BodyExt::map_err(body, Into::into))));
+            return Ok(answer.map(|body| {
+                http_body_util::BodyExt::boxed_unsync(http_body_util::BodyExt::map_err(body, Into::into))
+            }));
         }
         let upstream = hyper::upgrade::on(&mut answer);
         tasks.spawn(async move {
-            let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
+            let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else {
+                return;
+            };
             let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
             // Either side may break off; there is nobody to tell.
             _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
