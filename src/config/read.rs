@@ -227,7 +227,7 @@ fn syntax_errors(source: &mut Source, broken: &[toml::de::Error]) -> ConfigError
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {
         let hidden = mask::unparsed(line.trim_end());
-        let hidden = hidden.into_iter().map(|range| range.start + start..range.end + start);
+        let hidden = hidden.map(|range| range.start + start..range.end + start);
         if broken
             .iter()
             .filter_map(|e| e.span())
