@@ -1,6 +1,6 @@
 //! `tollgate run`.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::fmt;
 
@@ -32,7 +32,8 @@ fn log(log: &Log) {
     let instead = std::env::var("TOLLGATE_LOG").ok();
     let lines = fmt()
         .with_env_filter(log.filter(instead.as_deref()))
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     match log.format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).init(),
         LogFormat::Text => lines.with_target(false).init(),
