@@ -237,6 +237,7 @@ fn a_variable_overrides_the_file_and_fits_what_is_expected() {
         ("TOLLGATE_DENIAL__STATUS", "403"),
         ("TOLLGATE_TOKENS__REQUIRE_REISSUED", "false"),
         ("TOLLGATE_AUDIT__RETENTION", "7d"),
+        ("TOLLGATE_TOKENS__CAPSULE_SECRET", "{ env = \"CAPSULE\" }"),
         ("TOLLGATE_INTERCEPTOR__0__NAME", "0123"),
         ("TOLLGATE_INTERCEPTOR__0__FAIL_OPEN_LIMIT", "0.5"),
         ("TOLLGATE_INTERCEPTOR__0__WHEN__REALMS", "customers, 12"),
@@ -253,6 +254,10 @@ fn a_variable_overrides_the_file_and_fits_what_is_expected() {
     assert_eq!(config.denial.status, 403);
     assert!(!config.tokens.require_reissued);
     assert_eq!(config.audit.retention.to_string(), "7d");
+    assert_eq!(
+        config.tokens.capsule_secret.to_string(),
+        "the environment variable `CAPSULE`"
+    );
     let interceptor = &config.interceptors[0];
     assert_eq!(interceptor.name, "0123");
     assert_eq!(interceptor.fail_open_limit, 0.5);
@@ -282,6 +287,11 @@ fn a_mistake_in_a_variable_names_the_variable() {
          TOLLGATE_INTERCEPTOR__1__NAME: there is no item 1; the next one would be 0\n\n\
          TOLLGATE_LISTN__ADDRESS: unknown key `listn` at the top level of the file\n\
          hint: did you mean `listen`?"
+    );
+    assert_eq!(
+        wrong_with(LEAST, &[("TOLLGATE_LISTEN__ADDRESS", "8443")]),
+        "TOLLGATE_LISTEN__ADDRESS: `address` must be an IP address and a port\n\
+         hint: for example `address = \"127.0.0.1:8443\"`"
     );
     assert!(wrong_with(LEAST, &[("TOLLGATE_DENIAL__STATUS", "99")]).starts_with("TOLLGATE_DENIAL__STATUS: "));
 }
