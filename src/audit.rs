@@ -6,7 +6,6 @@
 mod chain;
 mod entry;
 mod escape;
-mod names;
 mod query;
 mod reader;
 mod record;

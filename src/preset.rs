@@ -1,13 +1,13 @@
 //! An identity provider as data: which requests it acts on, where its keys are, how it spells a denial.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     misconfigured::Misconfigured,
-    route::{Action, Captures, Group, Pattern, Route, Sign},
+    route::{Captures, Group, Pattern, Route, Sign},
 };
 
 /// The presets built into the binary: name and TOML text.
@@ -42,7 +42,7 @@ pub struct Preset {
     pub websockets: Vec<Pattern>,
     /// What is recognised, the first match counts.
     #[serde(default, rename = "route")]
-    pub routes: Vec<Route>,
+    pub routes: Vec<Arc<Route>>,
 }
 
 /// The paths of an issuer's documents. `{name}`s are shared with the routes.
@@ -83,9 +83,9 @@ pub struct Denial {
 
 /// A route that fits a request's method and path, and what the path's `{name}`s took.
 #[derive(Clone, Debug)]
-pub struct Candidate<'a> {
+pub struct Candidate {
     /// The route.
-    pub route: &'a Route,
+    pub route: Arc<Route>,
     /// The captures.
     pub captures: Captures,
 }
@@ -106,7 +106,7 @@ impl Preset {
         let mut preset: Self = toml::from_str(text)
             .map_err(|e| Misconfigured::new("upstream.preset", format!("the preset `{name}` is broken: {e}")))?;
         preset.add(operator_routes)?;
-        for route in &mut preset.routes {
+        for route in preset.routes.iter_mut().map(Arc::make_mut) {
             for name in std::mem::take(&mut route.groups) {
                 if let Some(group) = preset.groups.get(&name) {
                     route.join(group);
@@ -126,7 +126,7 @@ impl Preset {
         if base.is_empty() || base == "/" {
             return self;
         }
-        let paths = self.routes.iter_mut().map(|route| &mut route.path);
+        let paths = self.routes.iter_mut().map(|route| &mut Arc::make_mut(route).path);
         let issuer = [&mut self.issuer.path, &mut self.issuer.discovery].into_iter();
         for path in paths
             .chain(issuer)
@@ -152,20 +152,23 @@ impl Preset {
                 return true;
             };
             let found = path_of(member).and_then(|path| path.parse().ok());
-            found.map(|path| route.path = path).is_some()
+            found.map(|path| Arc::make_mut(route).path = path).is_some()
         });
         self
     }
 
     /// The routes that fit method and path, in order. More than one, where signs in the body decide.
-    pub fn candidates(&self, method: &str, path: &str) -> Vec<Candidate<'_>> {
+    pub fn candidates(&self, method: &str, path: &str) -> Vec<Candidate> {
         let mut found = Vec::new();
         for route in self.routes.iter().filter(|route| route.takes(method)) {
             let Some(captures) = route.path.captures(path) else {
                 continue;
             };
             let decided = route.only_if.is_empty();
-            found.push(Candidate { route, captures });
+            found.push(Candidate {
+                route: Arc::clone(route),
+                captures,
+            });
             if decided {
                 break;
             }
@@ -181,7 +184,7 @@ impl Preset {
         }
         self.routes
             .retain(|route| operator_routes.iter().all(|own| own.name != route.name));
-        self.routes.splice(0..0, operator_routes.iter().cloned());
+        self.routes.splice(0..0, operator_routes.iter().cloned().map(Arc::new));
         Ok(())
     }
 
@@ -213,13 +216,6 @@ impl Preset {
             }
         }
         Ok(())
-    }
-}
-
-impl Candidate<'_> {
-    /// Whether nothing has to be done but to stream.
-    pub fn is_pass(&self) -> bool {
-        self.route.does == Action::Pass
     }
 }
 

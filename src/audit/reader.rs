@@ -28,6 +28,14 @@ pub enum ReadError {
     /// There is no such file.
     #[error("there is no audit at `{}`: it is made when `tollgate run` first starts", .0.display())]
     Missing(PathBuf),
+    /// The file system refused.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The file is something else.
     #[error("`{}` is no audit store", .0.display())]
     Foreign(PathBuf),
@@ -68,7 +76,7 @@ impl Reader {
         match path.try_exists() {
             Ok(true) => {}
             Ok(false) => return Err(ReadError::Missing(path)),
-            Err(error) => return Err(ReadError::Output(error)),
+            Err(source) => return Err(ReadError::File { path, source }),
         }
         let connection = open(&path).map_err(|source| match source.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => ReadError::Foreign(path.clone()),

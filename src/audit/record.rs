@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Hash, entry::Entry, escape, redaction};
 
-/// An entry without its secrets, on its way to the store.
+/// An entry without its secrets, on its way to the store; objects in it are sorted already.
 #[derive(Clone, Debug)]
 pub(super) struct Draft(Map<String, Value>);
 
@@ -33,7 +33,7 @@ impl Draft {
     pub(super) fn of(entry: &Entry) -> Self {
         let members = match serde_json::to_value(entry) {
             Ok(Value::Object(members)) => members,
-            // An entry has text keys only, so it is always an object; should that change, its record says that it is empty.
+            // An entry is always an object; should that change, the store refuses the record, since it has no kind.
             _ => Map::new(),
         };
         let masked = members.into_iter().map(|(name, value)| {
@@ -43,7 +43,9 @@ impl Draft {
             };
             (name, value)
         });
-        Self(masked.collect())
+        let mut members: Map<_, _> = masked.collect();
+        members.values_mut().for_each(Value::sort_all_objects);
+        Self(members)
     }
 
     /// A member that is text, for the column of the same name.
@@ -51,14 +53,15 @@ impl Draft {
         self.0.get(name).and_then(Value::as_str)
     }
 
-    /// The canonical text that is stored and hashed: JSON without white space, members sorted by name at every depth, numbers as they were
-    /// written, unknown values absent, control characters and bidirectional marks escaped.
+    /// The canonical text that is stored and hashed: JSON without white space, members sorted by name at every depth, numbers unrounded,
+    /// unknown values absent, control characters and bidirectional marks escaped.
     pub(super) fn body(&self, seq: u64, id: Uuid, time: Timestamp) -> String {
         let mut members = self.0.clone();
         members.insert("seq".into(), seq.into());
         members.insert("id".into(), id.to_string().into());
         members.insert("time".into(), time_text(time).into());
-        canonical(Value::Object(members))
+        members.sort_keys();
+        escape::in_json(&Value::Object(members).to_string()).into_owned()
     }
 }
 
@@ -96,7 +99,42 @@ pub(super) fn time_text(time: Timestamp) -> String {
     format!("{time:.3}")
 }
 
-pub(super) fn canonical(mut value: Value) -> String {
-    value.sort_all_objects();
-    escape::in_json(&value.to_string()).into_owned()
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::audit::Kind;
+
+    #[test]
+    fn the_stored_text_is_canonical() {
+        let entry = Entry {
+            request_id: "r\u{202e}".into(),
+            answer: serde_json::from_str(
+                r#"{"b": 1.50, "a": {"z": 123456789012345678901234567890.10, "y": [{"d": null, "c": true}]}}"#,
+            )
+            .unwrap(),
+            ..Entry::new(Kind::Consult)
+        };
+        let body = Draft::of(&entry).body(7, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            body,
+            r#"{"answer":{"a":{"y":[{"c":true,"d":null}],"z":123456789012345678901234567890.10},"b":1.50},"id":"00000000-0000-0000-0000-000000000001","kind":"consult","request_id":"r\u202e","seq":7,"time":"1970-01-01T00:00:00.000Z"}"#
+        );
+        let genesis = Hash::genesis();
+        let record = Record::read(&body, genesis.bytes(), genesis.bytes()).unwrap();
+        assert_eq!(Draft::of(&record.entry).body(record.seq, record.id, record.time), body);
+    }
+
+    #[test]
+    fn hostile_members_can_be_read_again() {
+        let answer = json!({"$serde_json::private::Number": "x", "list": [{"$serde_json::private::RawValue": "{"}]});
+        let entry = Entry {
+            answer: Some(answer),
+            ..Entry::new(Kind::Consult)
+        };
+        let body = Draft::of(&entry).body(1, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
+        assert!(Record::read(&body, &[0; 32], &[0; 32]).is_some());
+        assert!(Record::read(&body, &[0; 31], &[0; 32]).is_none());
+    }
 }

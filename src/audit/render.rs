@@ -140,8 +140,11 @@ fn line(name: &str, value: &Value, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "  {name:<13} {}", escape::for_terminal(&text))
 }
 
-/// `access_token: +plan ~scope`: added, replaced.
+/// A failure as `down: no answer`; claims as `access_token: +plan ~scope`, added and replaced.
 fn fold(members: &Map<String, Value>) -> String {
+    if let (Some(kind), Some(detail)) = (members.get("kind"), members.get("detail")) {
+        return format!("{}: {}", plain(kind), plain(detail));
+    }
     let parts = members.iter().map(|(name, value)| {
         let inner = match value {
             Value::Object(lists) => lists

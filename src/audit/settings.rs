@@ -33,7 +33,7 @@ pub enum OnFailure {
 
 impl Settings {
     /// The store's file.
-    pub(super) fn path(&self, base: &Path) -> Result<PathBuf, Misconfigured> {
+    pub fn path(&self, base: &Path) -> Result<PathBuf, Misconfigured> {
         let hint = "write it like `sqlite:audit.db`";
         // A store that is not a file may be an address with a password in it, so the value is never repeated.
         if self.store.starts_with("postgres:") || self.store.starts_with("postgresql:") {

@@ -37,6 +37,9 @@ pub enum StoreError {
         /// Its schema.
         found: i64,
     },
+    /// The file system cannot carry a write-ahead log.
+    #[error("`{}` is on a file system without shared memory, such as a network share", .0.display())]
+    NoWal(PathBuf),
     /// The file that was opened is no longer in its place.
     #[error("`{}` was moved, replaced or deleted while it was in use", .0.display())]
     Moved(PathBuf),
@@ -85,6 +88,13 @@ impl Store {
                 path: path.to_owned(),
                 found,
             });
+        }
+        // SQLite keeps another mode, without an error, where the file system cannot share memory; then a reader would block the writer.
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(sqlite)?;
+        if mode != "wal" {
+            return Err(StoreError::NoWal(path.to_owned()));
         }
         connection.execute_batch(PRAGMAS).map_err(sqlite)?;
         if found == 0 {
@@ -153,6 +163,7 @@ impl StoreError {
             Self::Foreign(_) => "name a file that does not exist yet, and it will be made".to_owned(),
             Self::Newer { .. } => "run the newer version, or name another file".to_owned(),
             Self::Moved(_) => "put the file back".to_owned(),
+            Self::NoWal(_) => "keep the store on a local disk".to_owned(),
             Self::File { .. } | Self::Sqlite { .. } => {
                 let folder = path.parent().unwrap_or(path);
                 format!(
@@ -272,7 +283,6 @@ pub(super) const SCHEMA: i64 = 1;
 
 // FULL makes every commit wait for the disk. NORMAL would lose the last ones in a power failure.
 const PRAGMAS: &str = "
-    PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA fullfsync = ON;
     PRAGMA trusted_schema = OFF;
@@ -310,3 +320,59 @@ const INSERT: &str = "
     INSERT INTO record (seq, id, time_ms, kind, request_id, trigger, client_id, user_id, user_email, interceptor, decision, body, prev_hash, hash)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Entry;
+
+    #[test]
+    fn every_commit_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.db");
+        prepare(&path).unwrap();
+        let store = Store::open(&path).unwrap();
+        let pragma = |name: &str| {
+            let sql = format!("PRAGMA {name}");
+            store
+                .connection
+                .query_row(&sql, [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("synchronous"), 2.into());
+        assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_the_chain_goes_on_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.db");
+        prepare(&path).unwrap();
+        let mut store = Store::open(&path).unwrap();
+        let drafts = vec![Draft::of(&Entry::of_refusal("rule", "reason")); 20];
+        let pages: i64 = store
+            .connection
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
+        store
+            .connection
+            .pragma_update(None, "max_page_count", pages + 8)
+            .unwrap();
+        let mut written = 0;
+        let error = loop {
+            match store.append(drafts.iter(), &Clock::system()) {
+                Ok(receipts) => written += receipts.len() as u64,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DiskFull));
+        assert_eq!(store.head().seq, written);
+        drop(store);
+
+        let mut store = Store::open(&path).unwrap();
+        store.append(drafts.iter(), &Clock::system()).unwrap();
+        let report = super::super::verify::verify(&store.connection, None).unwrap();
+        assert!(report.holds(), "{report}");
+        assert_eq!(report.records, written + 20);
+    }
+}

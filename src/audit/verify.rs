@@ -4,9 +4,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, types::ValueRef};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{Hash, Head};
+use super::{Hash, Head, escape};
 
 /// What the check came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +49,7 @@ pub enum FlawKind {
         /// The number that its text has.
         text: Option<u64>,
     },
-    /// Its text fits its hash, but it does not follow the record before: one of the two was put in the other's place.
+    /// Its text fits its hash, but it does not follow the record before: one of the two was replaced.
     BrokenLink,
     /// A column that is searched says something else than the text.
     Column(&'static str),
@@ -187,6 +187,19 @@ impl Report {
     pub fn holds(&self) -> bool {
         self.flaw.is_none()
     }
+
+    /// The report for programs, on one line.
+    pub fn to_json(&self) -> String {
+        let flaw = self.flaw.as_ref().map(|flaw| {
+            let finding = flaw.to_string();
+            json!({"seq": flaw.seq, "id": flaw.id, "finding": finding})
+        });
+        let report = json!({
+            "holds": self.holds(), "records": self.records, "first": self.first, "last": self.last,
+            "head": self.head.to_string(), "flaw": flaw,
+        });
+        escape::in_json(&report.to_string()).into_owned()
+    }
 }
 
 impl fmt::Display for Report {
@@ -215,7 +228,7 @@ impl fmt::Display for Flaw {
                 return write!(
                     f,
                     "the file is damaged, found after record {seq}: {}",
-                    super::escape::for_terminal(finding)
+                    escape::for_terminal(finding)
                 );
             }
             FlawKind::HeadGone => {
@@ -229,7 +242,7 @@ impl fmt::Display for Flaw {
             _ => write!(f, "record {seq}")?,
         }
         if let Some(id) = &self.id {
-            write!(f, " ({})", super::escape::for_terminal(id))?;
+            write!(f, " ({})", escape::for_terminal(id))?;
         }
         match &self.kind {
             FlawKind::Changed => write!(f, " was changed: its text does not fit its hash"),
@@ -237,7 +250,7 @@ impl fmt::Display for Flaw {
                 write!(f, " does not belong there: it was written as record {text}")
             }
             FlawKind::Misplaced { text: None } => write!(f, " does not belong there: its text has no number"),
-            FlawKind::BrokenLink => write!(f, " does not follow the one before: one of the two was put in"),
+            FlawKind::BrokenLink => write!(f, " does not follow the one before: one of the two was replaced"),
             FlawKind::Column(name) => write!(f, " was changed: its column `{name}` differs from its text"),
             FlawKind::Missing { .. } | FlawKind::HeadGone | FlawKind::Damaged(_) => Ok(()),
         }

@@ -216,6 +216,11 @@ impl Desk {
             path: self.path.clone(),
             source: Arc::new(source),
         })?;
+        // The same for the log: closing the store now brings what is in it to the file.
+        let log = store::beside(&self.path, "-wal");
+        if !log.exists() {
+            return Err(StoreError::Moved(log));
+        }
         self.store = Some(store);
         Ok(receipts)
     }
@@ -290,7 +295,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 }
 
 /// How many calls may wait for the disk.
-const QUEUE: usize = 4_096;
+const QUEUE: usize = 1_024;
 
 /// How many records one transaction takes at most, and the last call's on top.
 const GROUP: usize = 1_024;

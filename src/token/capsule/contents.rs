@@ -131,6 +131,7 @@ mod tests {
             let contents = Contents { header, signature, inverse, added };
             let encoded = contents.encode();
             prop_assert_eq!(encoded.len() % BLOCK, 0);
+            prop_assert_eq!(Contents::decode(&[encoded.as_slice(), &[0; BLOCK]].concat()), None);
             prop_assert_eq!(Contents::decode(&encoded), Some(contents));
         }
 

@@ -41,7 +41,7 @@ pub fn init_capsule_secret(path: &Path) -> Result<(), Misconfigured> {
     })
 }
 
-/// The directory's `*.pem` files, by name.
+/// The directory's `*.pem` files, in no order.
 pub(super) fn key_files(dir: &Path) -> Result<Vec<PathBuf>, Misconfigured> {
     let unreadable = |error: io::Error| {
         Misconfigured::new(
@@ -60,7 +60,6 @@ pub(super) fn key_files(dir: &Path) -> Result<Vec<PathBuf>, Misconfigured> {
             files.push(path);
         }
     }
-    files.sort();
     Ok(files)
 }
 

@@ -129,7 +129,6 @@ impl<'a> Claims<'a> {
             None => Ok(None),
             Some(value) => value
                 .as_f64()
-                .filter(|seconds| seconds.is_finite())
                 .map(Some)
                 .ok_or(refused(claim, "is not a time in seconds")),
         }

@@ -25,7 +25,7 @@ pub(super) fn meaning(name: &str) -> Meaning {
     for word in &words {
         let singular = word.strip_suffix('s').unwrap_or(word);
         let plain_code = singular == "code" && PLAIN_CODES.contains(&before);
-        if SECRET_WORDS.contains(&singular) && !plain_code {
+        if (SECRET_WORDS.contains(&singular) || SECRET_WORDS.contains(&word.as_str())) && !plain_code {
             return Meaning::Secret;
         }
         before = word;
@@ -80,7 +80,7 @@ const SECRET_PARTS: [&str; 16] = [
 const OPEN_PARTS: [&str; 2] = ["authorization", "token"];
 
 /// Whole words only, or `shipping` and `mapping` would be secret for the `pin` in them.
-const SECRET_WORDS: [&str; 9] = ["bearer", "code", "jwt", "otp", "pas", "pin", "pwd", "ssn", "totp"];
+const SECRET_WORDS: [&str; 8] = ["bearer", "code", "jwt", "otp", "pass", "pin", "pwd", "totp"];
 
 /// What a name may end in to be about a secret without being one: `token_type`, `code_challenge_method`.
 const PLAIN_ENDINGS: [&str; 7] = ["count", "lifetime", "method", "methods", "type", "types", "use"];
