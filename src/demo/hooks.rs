@@ -120,6 +120,14 @@ impl Hooks {
     }
 }
 
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks")
+            .field("address", &self.server.address())
+            .finish_non_exhaustive()
+    }
+}
+
 /// What every interceptor does: nobody but the proxy is answered, and the rule sees the event as it was signed.
 async fn consult(State(endpoint): State<Arc<Endpoint>>, headers: HeaderMap, body: Bytes) -> Response {
     if let Err(why) = endpoint.key.verify(&headers, &body, endpoint.clock.now()) {

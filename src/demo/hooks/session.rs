@@ -16,7 +16,7 @@ pub(super) fn decide(event: &Value) -> Answer {
             claims.insert("roles".into(), roles(email));
             claims.insert(
                 "feature_flags".into(),
-                json!({"new_editor": true, "export": email == "ada@example.com"}),
+                json!({"editor": true, "export": email == "ada@example.com"}),
             );
             Answer::Allow(claims)
         }

@@ -117,13 +117,13 @@ impl Options {
                     .scopes(&["reports:read", "reports:write", "admin"]),
             ],
             users: vec![
-                User::member("ada", "ada@example.com", "Ada Lovelace", "correct horse", "org_tea"),
-                User::member("bob", "bob@example.com", "Bob Babbage", "battery staple", "org_tea"),
+                User::member("ada", "ada@example.com", "Ada Lovelace", "correct-horse", "org_tea"),
+                User::member("bob", "bob@example.com", "Bob Babbage", "battery-staple", "org_tea"),
                 User::member(
                     "grace",
                     "grace@bigcorp.example",
                     "Grace Hopper",
-                    "rear admiral",
+                    "rear-admiral",
                     "org_tea",
                 ),
             ],

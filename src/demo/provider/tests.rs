@@ -59,7 +59,7 @@ impl World {
                     ("code_challenge", &keys::code_challenge(VERIFIER)),
                     ("code_challenge_method", "S256"),
                     ("login_hint", "ada@example.com"),
-                    ("password", "correct horse"),
+                    ("password", "correct-horse"),
                 ],
             )
             .await;
@@ -92,7 +92,7 @@ impl World {
         let fields = [
             ("grant_type", "password"),
             ("username", "bob@example.com"),
-            ("password", "battery staple"),
+            ("password", "battery-staple"),
         ];
         self.as_web("/token", &fields).await.json()
     }
@@ -166,7 +166,7 @@ async fn a_browser_logs_in_by_the_page_and_the_next_client_needs_no_password() {
     let login = [
         ("request", request),
         ("email", "ada@example.com"),
-        ("password", "correct horse"),
+        ("password", "correct-horse"),
     ];
     let done = world.post("/login", &login).await;
     assert!(done.location_parameter("code").is_some());
@@ -300,7 +300,7 @@ async fn a_device_gets_tokens_once_its_user_was_there() {
     let confirm = [
         ("user_code", text(&begun, "user_code")),
         ("email", "ada@example.com"),
-        ("password", "correct horse"),
+        ("password", "correct-horse"),
     ];
     assert_eq!(world.post("/device", &confirm).await.status, 200);
     assert!(world.post("/token", &poll).await.json()["id_token"].is_string());
