@@ -218,7 +218,7 @@ async fn the_password_grant_is_a_session() {
         .form(&[
             ("grant_type", "password"),
             ("username", "ada@example.com"),
-            ("password", "correct horse"),
+            ("password", "correct-horse"),
             ("scope", "openid email"),
         ])
         .send()
@@ -227,7 +227,7 @@ async fn the_password_grant_is_a_session() {
     assert_eq!(keys::verified(&tokens.id, &world.jwks().await)["plan"], "gold");
     let event = world.hook.event(Trigger::PreSessionCreation);
     assert_eq!(event["interceptor_context"]["user_id"], "ada");
-    assert!(!event.to_string().contains("correct horse"));
+    assert!(!event.to_string().contains("correct-horse"));
 }
 
 #[tokio::test]
@@ -260,7 +260,7 @@ async fn a_device_waits_unasked_and_its_tokens_are_a_session() {
         .form(&[
             ("user_code", begun["user_code"].as_str().unwrap()),
             ("email", "ada@example.com"),
-            ("password", "correct horse"),
+            ("password", "correct-horse"),
         ])
         .send()
         .await;

@@ -93,7 +93,7 @@ impl World {
                 ("code_challenge", &challenge()),
                 ("code_challenge_method", "S256"),
                 ("login_hint", "ada@example.com"),
-                ("password", "correct horse"),
+                ("password", "correct-horse"),
             ])
             .send()
             .await;
