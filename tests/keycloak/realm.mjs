@@ -9,7 +9,8 @@ export const realmName = 'tg';
 
 /** The password or secret of a user or client of the realm: long and unmistakable, so that it can be looked for in what Tollgate writes. */
 export function secretOf(name) {
-  return `canary-${name}-${createHash('sha256').update(name).digest('hex').slice(0, 20)}`;
+  // Letters and digits only: openid-client percent-encodes the rest in HTTP Basic (RFC 6749 §2.3.1), Keycloak does not decode it.
+  return `canary${name}${createHash('sha256').update(name).digest('hex').slice(0, 20)}`;
 }
 
 function client(clientId, redirects, { attributes = {}, ...rest } = {}) {
