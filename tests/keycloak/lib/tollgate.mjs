@@ -25,12 +25,20 @@ export class Tollgate {
    * @param options `{ port, upstream, interceptors, sections }`; `interceptors` are tables of `[[interceptor]]`,
    *   `sections` further tables by name, merged with those that are always there
    */
-  constructor(folder, { port, upstream, interceptors, sections = {}, top = {} }) {
+  constructor(folder, options) {
     mkdirSync(folder, { recursive: true });
     this.folder = folder;
-    this.origin = `http://127.0.0.1:${port}`;
+    this.origin = `http://127.0.0.1:${options.port}`;
     this.config = join(folder, 'proxy.toml');
     this.log = join(folder, 'tollgate.log');
+    this.options = options;
+    this.write();
+  }
+
+  /** Writes the configuration file, with other interceptors if some are given. */
+  write(interceptors = this.options.interceptors) {
+    this.options.interceptors = interceptors;
+    const { port, upstream, sections = {}, top = {} } = this.options;
     const { listen, tokens, audit, ...others } = sections;
     const tables = {
       listen: { address: `127.0.0.1:${port}`, public_url: this.origin, ...listen },

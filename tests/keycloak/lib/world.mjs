@@ -52,12 +52,7 @@ export class World {
     world.tollgate = new Tollgate(world.folder, {
       port: setting('TOLLGATE_PORT'),
       upstream: options.recorded === false ? world.keycloak.url : world.hop.url,
-      interceptors: tables.map((entries) => ({
-        endpoint: world.hooks.url(entries.name),
-        secret: { file: 'hook.key' },
-        on_failure: 'deny',
-        ...entries,
-      })),
+      interceptors: tables.map((entries) => world.#complete(entries)),
       sections: options.sections,
       top: options.top,
     });
@@ -71,6 +66,17 @@ export class World {
       throw error;
     }
     return world;
+  }
+
+  #complete(entries) {
+    return { endpoint: this.hooks.url(entries.name), secret: { file: 'hook.key' }, on_failure: 'deny', ...entries };
+  }
+
+  /** Starts Tollgate again with other interceptors. */
+  async reconfigure(tables) {
+    await this.tollgate.stop();
+    this.tollgate.write(tables.map((entries) => this.#complete(entries)));
+    await this.tollgate.start();
   }
 
   get origin() {
