@@ -1,5 +1,6 @@
 // One suite's world: Keycloak (shared by all suites), a hop that records, Tollgate, the interceptors' endpoint, a mailbox.
 
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,6 +31,8 @@ const setting = (name) => {
 
 export class World {
   canaries = new Canaries();
+  /** Makes the names of this run's users its own, so that a Keycloak can serve several runs. */
+  tag = randomBytes(3).toString('hex');
 
   /**
    * @param suite the name of the folder for what this world writes

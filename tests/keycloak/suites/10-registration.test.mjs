@@ -22,7 +22,7 @@ const asked = (username) => world.hooks.events('PRE_SIGNUP', (event) => JSON.str
 /** A fresh registration form, with cookies, and new data to type into it. */
 async function beginning(label) {
   serial += 1;
-  const username = `${label}${serial}`;
+  const username = `${label}${world.tag}n${serial}`;
   const password = world.canaries.add('password', `canary-pw-${username}-Zq8vTn3kLw`);
   const visitor = world.visitor();
   const page = await visitor.registrationForm('web', world.redirect);
@@ -73,7 +73,7 @@ describe('registration through the front door', () => {
     for (const [index, open] of ways.entries()) {
       const visitor = world.visitor();
       const page = firstForm((await open(visitor)).text);
-      const username = `created${index}`;
+      const username = `created${world.tag}n${index}`;
       const fields = registration(username, world.canaries.add('password', `canary-pw-${username}-Zq8vTn3kLw`));
       world.hooks.answer('Signup', deny(message));
       const answer = await visitor.submit(page, fields);

@@ -32,7 +32,8 @@ async function bearer(realm, client, username) {
 
 const newcomer = () => {
   serial += 1;
-  return { username: `invited${serial}`, email: `invited${serial}@new.example`, firstName: 'In', lastName: 'Vited' };
+  const username = `invited${world.tag}n${serial}`;
+  return { username, email: `${username}@new.example`, firstName: 'In', lastName: 'Vited' };
 };
 const asked = (needle) => world.hooks.events('PRE_USER_INVITATION', (event) => JSON.stringify(event.data).includes(needle));
 const organization = (rest) => `/admin/realms/tg/organizations/${acme.id}${rest}`;
