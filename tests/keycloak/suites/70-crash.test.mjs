@@ -25,7 +25,7 @@ before(async () => {
     serial += 1;
     const number = `decision-${serial}-of-${world.tag}`;
     const denied = serial % 3 === 0;
-    decided.set(number, { request: call.event.interceptor_context.request_id, decision: denied ? 'DENY' : 'ALLOW' });
+    decided.set(number, { request: call.event.interceptor_context.request_id, decision: denied ? 'deny' : 'allow' });
     (denied ? deny(number) : allow({ claims: { ticket: number } }))(request, response, call);
   });
 });
@@ -65,13 +65,13 @@ test(`after ${kills} kills every decision that a client saw is in the audit and 
     await world.tollgate.start();
     restarts.push(performance.now() - started);
   }
-  const records = new Map((await world.tollgate.audit('--limit', '100000')).map((record) => [record.request_id, record]));
+  const records = new Map((await world.tollgate.audit('--kind', 'consult', '--limit', '100000')).map((record) => [record.request_id, record]));
   for (const number of seen) {
     const { request, decision } = decided.get(number);
     const record = records.get(request);
     assert.ok(record, `${number}: a client saw it, the audit does not have it`);
-    assert.ok(JSON.stringify(record).includes(number), `${number} is not what the record says: ${JSON.stringify(record)}`);
-    assert.ok(JSON.stringify(record).toUpperCase().includes(decision), `${number}: ${JSON.stringify(record)}`);
+    assert.equal(record.decision, decision);
+    assert.equal(record.answer.error?.message ?? record.answer.response.claims.ticket, number);
   }
   t.diagnostic(`${seen.length} decisions seen by clients, ${records.size} in the audit; restarts took ${Math.min(...restarts).toFixed(0)} to ${Math.max(...restarts).toFixed(0)} ms`);
   assert.ok(seen.length >= kills * 3);

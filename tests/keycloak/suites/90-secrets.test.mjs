@@ -1,11 +1,12 @@
 // The last suite: nothing that Tollgate wrote or told an interceptor, in any suite before, holds a password, a secret, a code, a cookie or a token.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 
-import { betrayals, filesBelow } from '../lib/canaries.mjs';
+import { betrayals, Canaries, filesBelow } from '../lib/canaries.mjs';
 
 const root = process.env.SUITE_RUN;
 const ran = readdirSync(root).filter((name) => existsSync(join(root, name, 'known', 'canaries.json')));
@@ -26,4 +27,17 @@ test('no secret in the audit databases, the logs and the events', (t) => {
   assert.deepEqual(betrayals(written, canaries), []);
   const bytes = written.reduce((sum, file) => sum + statSync(file).size, 0);
   t.diagnostic(`${canaries.length} secrets of ${new Set(canaries.map(({ kind }) => kind)).size} kinds, ${written.length} files, ${(bytes / 1e6).toFixed(1)} MB`);
+});
+
+test('the search finds what is there: plain, percent-encoded, and a token by its signature', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-canaries-'));
+  const planted = new Canaries();
+  const token = `${'h'.repeat(20)}.${'p'.repeat(60)}.${'s'.repeat(60)}`;
+  planted.add('password', 'pass word+of/nobody');
+  planted.add('token', token);
+  const files = { plain: 'x pass word+of/nobody x', encoded: `x=${encodeURIComponent('pass word+of/nobody')}`, signature: `…${'s'.repeat(60)}`, clean: 'nothing' };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  const found = betrayals(filesBelow(folder), planted.entries()).map(({ file }) => basename(file));
+  assert.deepEqual(found.sort(), ['encoded', 'plain', 'signature']);
+  rmSync(folder, { recursive: true });
 });
