@@ -13,13 +13,14 @@
 #   KEYCLOAK_RUN       folder for the log and the pid file  ($TOLLGATE_CACHE/run)
 #   KEYCLOAK_OPTIONS   further options of kc.sh
 #   KEYCLOAK_ADMIN     password of `admin` in the realm `master`   (admin-pw)
-#   RP_PORT, SMTP_PORT what the realm refers to, see realm.mjs
+#   RP_PORT, SMTP_PORT what the realms refer to, see realm.mjs
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${TOLLGATE_CACHE:-$HOME/.cache/tollgate}
 version=${KEYCLOAK_VERSION:-26.7.3}
-port=${KEYCLOAK_PORT:-8180}
+export KEYCLOAK_PORT=${KEYCLOAK_PORT:-8180}
+port=$KEYCLOAK_PORT
 run=${KEYCLOAK_RUN:-$cache/run}
 home=$cache/keycloak-$version
 limit=180
@@ -45,7 +46,8 @@ start() {
     echo "already running with pid $(<"$run/keycloak.pid"); stop it first" >&2
     exit 1
   fi
-  node "$here/realm.mjs" >"$home/data/import/tg-realm.json"
+  local realm
+  for realm in partner tg; do node "$here/realm.mjs" "$realm" >"$home/data/import/$realm-realm.json"; done
   local args=(start-dev --db=dev-mem --import-realm --features=docker --health-enabled=true
     --http-host=127.0.0.1 --http-port="$port" --http-management-port="$((port + 1))")
   if [[ -n ${KEYCLOAK_PUBLIC:-} ]]; then

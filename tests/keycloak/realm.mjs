@@ -1,6 +1,6 @@
 // The realm `tg`: every flow by which an account, a session or a token can come out of Keycloak is switched on
 // somewhere, so that a proxy in front of it can be tried on all of them.
-// As a program it writes the import file to stdout; RP_PORT and SMTP_PORT say what the realm refers to.
+// As a program it writes an import file to stdout: `realm.mjs tg` or `realm.mjs partner`. The environment of keycloak.sh says what the realms refer to.
 
 import { createHash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
@@ -85,7 +85,47 @@ const authorization = {
   ],
 };
 
-export function realm({ rpPort, smtpPort }) {
+/**
+ * The realm `partner`: another organization's identity provider, whose users log in to `tg` through it.
+ * Keycloak asks it at its own port, browsers go to it by the front door.
+ */
+export function partner({ origin }) {
+  return {
+    realm: 'partner',
+    enabled: true,
+    sslRequired: 'none',
+    clients: [client('broker', [`${origin}/realms/${realmName}/broker/partner/endpoint*`])],
+    users: ['dora', 'emil', 'fay', 'gus'].map((name) => user(name, { realmRoles: ['default-roles-partner'] })),
+  };
+}
+
+function broker({ origin, keycloak }) {
+  const front = `${origin}/realms/partner/protocol/openid-connect`;
+  const back = `${keycloak}/realms/partner/protocol/openid-connect`;
+  return {
+    alias: 'partner',
+    providerId: 'oidc',
+    enabled: true,
+    trustEmail: true,
+    firstBrokerLoginFlowAlias: 'first broker login',
+    config: {
+      issuer: `${origin}/realms/partner`,
+      authorizationUrl: `${front}/auth`,
+      tokenUrl: `${back}/token`,
+      userInfoUrl: `${back}/userinfo`,
+      jwksUrl: `${back}/certs`,
+      useJwksUrl: 'true',
+      validateSignature: 'true',
+      clientId: 'broker',
+      clientSecret: secretOf('broker'),
+      clientAuthMethod: 'client_secret_post',
+      defaultScope: 'openid profile email',
+      syncMode: 'IMPORT',
+    },
+  };
+}
+
+export function realm({ origin, keycloak, rpPort, smtpPort }) {
   const redirects = [`http://127.0.0.1:${rpPort}/*`];
   return {
     realm: realmName,
@@ -174,6 +214,7 @@ export function realm({ rpPort, smtpPort }) {
         realmRoles: [`default-roles-${realmName}`, 'offline_access'],
       },
     ],
+    identityProviders: [broker({ origin, keycloak })],
     organizations: [
       { name: 'acme', alias: 'acme', enabled: true, redirectUrl: '', domains: [{ name: 'acme.test', verified: true }] },
     ],
@@ -181,7 +222,9 @@ export function realm({ rpPort, smtpPort }) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const rpPort = process.env.RP_PORT ?? 9999;
-  const smtpPort = process.env.SMTP_PORT ?? 9925;
-  process.stdout.write(`${JSON.stringify(realm({ rpPort, smtpPort }), null, 1)}\n`);
+  const { KEYCLOAK_PORT = '8180', RP_PORT = '9999', SMTP_PORT = '9925' } = process.env;
+  const keycloak = `http://127.0.0.1:${KEYCLOAK_PORT}`;
+  const origin = process.env.KEYCLOAK_PUBLIC || keycloak;
+  const realms = { [realmName]: realm({ origin, keycloak, rpPort: RP_PORT, smtpPort: SMTP_PORT }), partner: partner({ origin }) };
+  process.stdout.write(`${JSON.stringify(realms[process.argv[2] ?? realmName], null, 1)}\n`);
 }

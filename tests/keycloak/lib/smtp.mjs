@@ -53,3 +53,9 @@ export class Mailbox {
     this.server.close();
   }
 }
+
+/** The first link in a mail, whose text part may be quoted-printable. */
+export function linkIn(mail) {
+  const text = mail.replaceAll('=\n', '').replaceAll('=3D', '=');
+  return /https?:\/\/[^\s"<>]+/.exec(text)?.[0].replaceAll('&#61;', '=').replaceAll('&amp;', '&');
+}

@@ -25,7 +25,8 @@ export function firstForm(html) {
 }
 
 export class Visitor {
-  cookies = new Map();
+  /** The partner's cookies have the same names as those of the realm; all others go with every spelling of a path, as a lenient client's would. */
+  #cookies = { own: new Map(), partner: new Map() };
 
   /** @param origin the front door; @param canaries where the cookies and codes that pass are remembered */
   constructor(origin, canaries) {
@@ -33,14 +34,15 @@ export class Visitor {
   }
 
   async send(request) {
-    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const cookies = this.#cookies[request.target.includes('/realms/partner/') ? 'partner' : 'own'];
+    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const pairs = Object.entries({ 'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) Suite/1.0', ...(cookie && { Cookie: cookie }) });
     const given = Array.isArray(request.headers) ? request.headers : Object.entries(request.headers ?? {});
     const answer = await send(this.origin, { ...request, headers: [...given, ...pairs], behind: request.behind?.(cookie) });
     for (const line of answer.all('set-cookie')) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
-      if (/max-age=0/i.test(line)) this.cookies.delete(name);
-      else this.cookies.set(name, this.canaries.add('cookie', value.replace(/^"|"$/g, '')) ?? value);
+      if (/max-age=0/i.test(line)) cookies.delete(name);
+      else cookies.set(name, this.canaries.add('cookie', value.replace(/^"|"$/g, '')));
     }
     return answer;
   }

@@ -7,6 +7,8 @@ import { secretOf } from '../realm.mjs';
 import { allow, deny } from '../lib/hooks.mjs';
 import { paths } from '../lib/keycloak.mjs';
 import { until } from '../lib/processes.mjs';
+import { linkIn } from '../lib/smtp.mjs';
+import { firstForm, registration } from '../lib/visitor.mjs';
 import { form, multipart, urlencoded } from '../lib/wire.mjs';
 import { World } from '../lib/world.mjs';
 
@@ -53,7 +55,6 @@ const isMember = async (user) => (await world.keycloak.admin('GET', `/tg/organiz
 const ways = [
   ['the admin REST', newcomer, (user) => post(paths.users, json, JSON.stringify({ ...user, enabled: true })), created],
   ['the admin REST with the console\'s trailing slash', newcomer, (user) => post(`${paths.users}/`, json, JSON.stringify({ ...user, enabled: true })), created],
-  ['the admin REST without a content type', newcomer, (user) => post(paths.users, {}, JSON.stringify({ ...user, enabled: true })), created],
   ['a partial import', newcomer, (user) => post('/admin/realms/tg/partialImport', json, JSON.stringify({ ifResourceExists: 'SKIP', users: [{ ...user, enabled: true }] })), created],
   ['an invitation to an organization, as a form', newcomer, (user) => post(organization('/members/invite-user'), { 'Content-Type': urlencoded }, form({ email: user.email, firstName: 'In', lastName: 'Vited' })), mailed],
   [
@@ -117,6 +118,27 @@ describe('invitations', () => {
     const again = await world.send(resend);
     assert.ok(again.status < 300, `${again.status} ${again.text}`);
     await until('the second mail', () => world.mailbox.to(user.email).length === 2);
+  });
+
+  test('somebody who was invited signs up by the link in the mail: a signup that is asked about', async () => {
+    const user = newcomer();
+    world.hooks.answer('Invitation', allow());
+    await world.send(post(organization('/members/invite-user'), { 'Content-Type': urlencoded, ...alice }, form({ email: user.email })));
+    const [mail] = await until('the mail', () => (world.mailbox.to(user.email).length ? world.mailbox.to(user.email) : undefined));
+    const link = linkIn(mail);
+    assert.ok(link.startsWith(world.origin), link);
+    world.canaries.add('invitation token', new URL(link).searchParams.get('token'));
+    const visitor = world.visitor();
+    const page = firstForm((await visitor.open(link)).text);
+    const typed = registration(user.username, world.canaries.add('password', `canary-pw-${user.username}-Zq8vTn3kLw`), { email: user.email });
+    world.hooks.answer('Signup', deny('Not yet.'));
+    assert.ok((await visitor.submit(page, typed)).text.includes('Not yet.'));
+    assert.equal(await created(user), false);
+    world.hooks.answer('Signup', allow());
+    await visitor.submit(page, typed);
+    assert.ok(await created(user));
+    assert.ok(await isMember(await world.keycloak.user(user.username)));
+    assert.equal(world.hooks.events('PRE_SIGNUP', ({ data }) => data.user.email === user.email).length, 2);
   });
 
   test('a bulk import with one denied user among allowed ones imports none of them', async () => {
@@ -199,6 +221,7 @@ describe('no way around the invitation question', () => {
     'charset=utf-16 on plain bytes': body(text, { 'Content-Type': 'application/json; charset=utf-16' }),
     'charset=utf-8': body(text, { 'Content-Type': 'application/json; charset=utf-8' }),
     'a content type in capitals': body(text, { 'Content-Type': 'APPLICATION/JSON' }),
+    'no content type': body(text, {}),
     'text/plain': body(text, { 'Content-Type': 'text/plain' }),
     'a merge patch type': body(text, { 'Content-Type': 'application/merge-patch+json' }),
     'text/json': body(text, { 'Content-Type': 'text/json' }),
