@@ -8,8 +8,8 @@ import http from 'node:http';
 import { Scalekit } from '@scalekit-sdk/node';
 import { Webhook } from 'standardwebhooks';
 
-// Only its verifier is used; it needs no account and talks to nobody.
-const scalekit = new Scalekit('http://127.0.0.1:1', 'unused', 'unused');
+/** Scalekit's client. Only its verifier is used, which needs no account and talks to nobody. */
+export const scalekit = new Scalekit('http://127.0.0.1:1', 'unused', 'unused');
 
 /** An answer: the status and JSON of it. */
 const answer = (status, body) => (request, response) => {

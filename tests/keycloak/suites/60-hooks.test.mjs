@@ -1,10 +1,13 @@
 // Interceptors that fail in every way they can, under each of the four policies, with the time it took.
 
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
-import { allow } from '../lib/hooks.mjs';
+import { allow, scalekit } from '../lib/hooks.mjs';
 import { paths } from '../lib/keycloak.mjs';
 import { claimsOf } from '../lib/party.mjs';
 import { secretOf } from '../realm.mjs';
@@ -117,10 +120,6 @@ const invalid = {
   'answers 200 with nothing': reply(200, json, ''),
   'answers 10 MB': said(`{"decision":"ALLOW","x":"${'x'.repeat(10_000_000)}"}`),
   'answers 300 KB of good JSON': said(`${allowed}${' '.repeat(300_000)}`),
-  'announces 10 MB': (request, response) => {
-    response.writeHead(200, { ...json, 'content-length': 10_000_000 });
-    response.write(allowed);
-  },
   'answers without an end': (request, response) => {
     response.writeHead(200, json);
     const timer = setInterval(() => response.write(' '.repeat(65_536)), 1);
@@ -160,8 +159,12 @@ const invalid = {
   'replaces a claim of the upstream': claims({ preferred_username: 'admin' }),
 };
 
-// What is neither: answers that HTTP itself refuses may count as one or the other, but never as a decision.
+// What is neither: answers that HTTP itself refuses, or that are never given, may count as one or the other, but never as a decision.
 const either = {
+  'announces 10 MB': (request, response) => {
+    response.writeHead(200, { ...json, 'content-length': 10_000_000 });
+    response.write(allowed);
+  },
   'answers what is no HTTP': raw('ALLOW\r\n\r\n'),
   'answers HTTP/0.9': raw(allowed),
   'answers a bad chunk': raw(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n${allowed}\r\n0\r\n\r\n`),
@@ -222,7 +225,7 @@ describe('an interceptor that gives a wrong answer', () => {
   for (const [name, behaviour] of Object.entries(invalid)) test(name, (t) => tryAll(t, behaviour, ['invalid'], (cell) => cell.invalid === 'allow'));
 });
 
-describe('an interceptor that does not speak HTTP', () => {
+describe('an interceptor whose answer is none', () => {
   for (const [name, behaviour] of Object.entries(either)) test(name, (t) => tryAll(t, behaviour, ['down', 'invalid']));
 });
 
@@ -249,6 +252,34 @@ describe('an endpoint that cannot be reached', () => {
       await tryAll(t, undefined, ['down'], ({ failure }) => failure === 'allow');
     });
   }
+});
+
+test('a call that may be repeated is repeated once, under the same id and freshly signed', async () => {
+  const [table] = tables((name) => world.hooks.url(name)).filter(({ name }) => name === 'deny-deny');
+  await world.reconfigure([{ ...table, retries: 1 }]);
+  const since = world.hooks.calls.length;
+  world.hooks.answer('deny-deny', (request, response, call) => {
+    const first = !world.hooks.calls.slice(since, -1).some(({ headers }) => headers['interceptor-id'] === call.headers['interceptor-id']);
+    (first ? reply(503, json, '{}') : allow({ claims: { plan: 'gold' } }))(request, response);
+  });
+  assert.equal((await ask('deny-deny')).claims.plan, 'gold');
+  const attempts = world.hooks.calls.slice(since).map(({ headers }) => headers);
+  assert.deepEqual(attempts.map((headers) => headers['interceptor-attempt']), ['1', '2']);
+  assert.equal(attempts[0]['interceptor-id'], attempts[1]['interceptor-id']);
+  assert.deepEqual(world.hooks.forged, []);
+});
+
+test('while a secret is changed, endpoints with the old one and with the new one both verify', async () => {
+  const [table] = tables((name) => world.hooks.url(name)).filter(({ name }) => name === 'deny-deny');
+  const fresh = `whsec_${randomBytes(32).toString('base64')}`;
+  writeFileSync(join(world.folder, 'fresh.key'), world.canaries.add('interceptor secret', fresh), { mode: 0o600 });
+  await world.reconfigure([{ ...table, secret: { file: 'fresh.key' }, previous_secret: { file: 'hook.key' } }]);
+  world.hooks.answer('deny-deny', allow({ claims: { plan: 'gold' } }));
+  assert.equal((await ask('deny-deny')).claims.plan, 'gold');
+  const { headers, body } = world.hooks.calls.at(-1);
+  assert.equal(headers['interceptor-signature'].split(' ').length, 2);
+  assert.equal(scalekit.verifyInterceptorPayload(fresh, headers, body), true);
+  assert.deepEqual(world.hooks.forged, []);
 });
 
 test('the breaker opens, answers at once by policy, and closes again', async () => {
