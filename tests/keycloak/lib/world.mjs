@@ -20,7 +20,7 @@ export const interceptors = {
   signup: { name: 'Signup', trigger: 'PRE_SIGNUP' },
   session: { name: 'Session', trigger: 'PRE_SESSION_CREATION' },
   invitation: { name: 'Invitation', trigger: 'PRE_USER_INVITATION' },
-  machine: { name: 'Machine', trigger: 'PRE_M2M_TOKEN_CREATION' },
+  machine: { name: 'Machine', trigger: 'PRE_M2M_TOKEN_CREATION', may_override: ['scope', 'aud'] },
 };
 
 const setting = (name) => {
