@@ -2,9 +2,25 @@
 //!
 //! `docs/ARCHITECTURE.md` has the life of a request and the map of these modules.
 
+pub mod audit;
+pub mod body;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod event;
+pub mod exchange;
+pub mod facts;
+pub mod form;
+pub mod gate;
+pub mod interceptor;
 pub mod json;
+pub mod listen;
 pub mod misconfigured;
+pub mod preset;
+pub mod refusal;
+pub mod route;
 pub mod secret;
+pub mod serve;
+pub mod token;
+pub mod upstream;
 pub mod verdict;

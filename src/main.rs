@@ -1,5 +1,7 @@
-//! Parses the arguments, calls the library, and turns the outcome into an exit code.
+//! Hands the arguments to the library and the exit code back.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tollgate::cli::run(std::env::args_os())
 }

@@ -1,0 +1,105 @@
+//! The audit: what was asked, what came back and what was done about it, on disk before anybody sees its effect.
+//!
+//! Records form a chain: each carries the hash of the one before, so [`Reader::verify`] finds what was changed,
+//! removed, swapped or inserted. Secrets are masked before a record leaves the task that made it.
+
+mod chain;
+mod entry;
+mod escape;
+mod query;
+mod reader;
+mod record;
+mod redaction;
+mod render;
+mod settings;
+mod store;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::{clock::Clock, misconfigured::Misconfigured};
+
+pub use self::{
+    chain::{Hash, Head},
+    entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
+    query::{Moment, Query},
+    reader::{ReadError, Reader},
+    record::Record,
+    settings::{OnFailure, Settings},
+    store::StoreError,
+    verify::{Flaw, FlawKind, Report},
+};
+
+/// The writing end of the audit. Clones share one store, one queue and one thread.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    writer: writer::Writer,
+}
+
+/// Where a record stands, and its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The place in the chain; the first record is 1 and no number is left out.
+    pub seq: u64,
+    /// The record's id (UUID version 7).
+    pub id: Uuid,
+}
+
+/// Why records were not written. Whoever waits for them must refuse the request.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AuditError {
+    /// So many records wait for the disk that no more are taken.
+    #[error("the audit's queue is full: the disk does not keep up with the records")]
+    Full,
+    /// The audit was closed, or its thread has ended.
+    #[error("the audit is closed")]
+    Closed,
+    /// The store refused; the next call tries again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How the writing end is.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// The last record on disk. Kept elsewhere, it shows a later truncation.
+    pub head: Head,
+    /// Transactions committed since the start; fewer than records when writers are many.
+    pub commits: u64,
+    /// Calls of [`Audit::record`] that wait for the disk.
+    pub queued: usize,
+    /// The last write's failure, until a write succeeds again.
+    pub failing: Option<StoreError>,
+}
+
+impl Audit {
+    /// Opens the store of `settings`, creating it (mode 0600) where there is none, and starts its thread. A relative path is looked up
+    /// below `base`, the folder of `proxy.toml`. Fails when another process writes to the same store. Blocks on the disk.
+    pub fn open(settings: &Settings, base: &Path, clock: Clock) -> Result<Self, Misconfigured> {
+        let path = settings.path(base)?;
+        let writer = writer::Writer::start(&path, clock).map_err(|error| error.misconfigured(&path))?;
+        Ok(Self { writer })
+    }
+
+    /// Writes the entries, all of them or none, and returns once they are on disk, in the same order. Secrets in them are masked first.
+    /// After the first poll the entries are written even when the future is dropped.
+    pub async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
+        self.writer.record(entries).await
+    }
+
+    /// Writes what is queued, closes the store and lets its lock go. Every later [`Audit::record`] fails with [`AuditError::Closed`].
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+
+    /// How the audit is, without touching the disk.
+    pub fn health(&self) -> Health {
+        self.writer.health()
+    }
+}

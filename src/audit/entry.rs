@@ -1,0 +1,339 @@
+//! What the gate hands in.
+
+use std::{net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    event::{Context, Event, Trigger},
+    verdict::{Consultation, DecidedBy, Effect, Verdict},
+};
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// An interceptor was asked, or a rule spoke in its place.
+    Consult,
+    /// After a DENY, what the upstream had already issued was revoked, or could not be.
+    Revocation,
+    /// A request was refused by a rule, without asking an interceptor.
+    Refused,
+    /// The request came to nothing by no decision: the upstream's tokens did not verify, for instance.
+    Failure,
+}
+
+/// One thing to be recorded. A value that is not known is absent. Secrets are masked when it is recorded, not before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What the record is about.
+    pub kind: Kind,
+    /// Tollgate's id of the client's request.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
+    /// The trace id of `traceparent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// The trigger that fired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+    /// The route that was recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    /// The upstream's realm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+    /// The client's `client_id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The user's id at the upstream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// The user's e-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_email: Option<String>,
+    /// The client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_address: Option<IpAddr>,
+    /// The interceptor's `name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interceptor: Option<String>,
+    /// The `interceptor-id` header of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consult_id: Option<String>,
+    /// What it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Effect>,
+    /// Who decided that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<Decider>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Fault>,
+    /// The text that the user was shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The reason for the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The HTTP status of the endpoint's last answer; of a revocation, the upstream's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How many times the endpoint was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// How long that took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// The event that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Value>,
+    /// The answer that came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+    /// The names of the claims that were added and replaced.
+    #[serde(default, skip_serializing_if = "ClaimChanges::is_empty")]
+    pub claims: ClaimChanges,
+    /// Warnings of the endpoint and our own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// `response.annotations`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub annotations: Map<String, Value>,
+    /// Which configuration was in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+}
+
+/// Who decided: an interceptor or its policy, or a rule of Tollgate's own, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Decider {
+    /// As the verdict has it.
+    Interceptor(DecidedBy),
+    /// The rule's name, such as `duplicate_parameter`.
+    Rule(String),
+}
+
+/// What went wrong, in one word and in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// `down` and `invalid` of a consult; `revocation`; a word of the gate's, such as `unverified_token`.
+    pub kind: String,
+    /// What happened. Shows no secret.
+    pub detail: String,
+}
+
+/// The names of changed claims, by token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClaimChanges {
+    /// Those of the access token.
+    #[serde(skip_serializing_if = "ClaimNames::is_empty")]
+    pub access_token: ClaimNames,
+    /// Those of the ID token.
+    #[serde(skip_serializing_if = "ClaimNames::is_empty")]
+    pub id_token: ClaimNames,
+}
+
+/// The names of one token's changed claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClaimNames {
+    /// The upstream's token had no such claim.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<String>,
+    /// The upstream's token had another value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
+}
+
+impl Entry {
+    /// An entry with nothing in it yet; the other constructors say more.
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            request_id: String::new(),
+            trace_id: None,
+            trigger: None,
+            operation: None,
+            realm: None,
+            client_id: None,
+            user_id: None,
+            user_email: None,
+            ip_address: None,
+            interceptor: None,
+            consult_id: None,
+            decision: None,
+            decided_by: None,
+            failure: None,
+            message: None,
+            reason: None,
+            status: None,
+            attempts: None,
+            duration_ms: None,
+            event: None,
+            answer: None,
+            claims: ClaimChanges::default(),
+            warnings: Vec::new(),
+            annotations: Map::new(),
+            revision: None,
+        }
+    }
+
+    /// The record of one interceptor's part in a verdict on `event`.
+    pub fn of_consult(event: &Event, consultation: &Consultation) -> Self {
+        let additions = &consultation.additions;
+        Self {
+            interceptor: Some(consultation.interceptor.clone()),
+            consult_id: Some(consultation.id.clone()),
+            decision: Some(consultation.effect),
+            decided_by: Some(Decider::Interceptor(consultation.decided_by)),
+            failure: consultation.failure.as_ref().map(|failure| Fault {
+                kind: word(&failure.kind),
+                detail: failure.detail.clone(),
+            }),
+            message: consultation.message.clone(),
+            reason: consultation.reason.clone(),
+            status: consultation.status,
+            attempts: Some(consultation.attempts),
+            duration_ms: Some(u64::try_from(consultation.duration.as_millis()).unwrap_or(u64::MAX)),
+            event: serde_json::to_value(event).ok(),
+            answer: consultation.answer.clone(),
+            claims: ClaimChanges {
+                access_token: ClaimNames::of(
+                    &additions.access_token,
+                    &[
+                        event.data.get("claims").and_then(|c| c.get("access_token")),
+                        event.data.get("m2m_token_claims").and_then(|c| c.get("claims")),
+                    ],
+                ),
+                id_token: ClaimNames::of(
+                    &additions.id_token,
+                    &[event.data.get("claims").and_then(|c| c.get("id_token"))],
+                ),
+            },
+            warnings: consultation.warnings.clone(),
+            annotations: consultation.annotations.clone(),
+            ..Self::new(Kind::Consult).about(event)
+        }
+    }
+
+    /// The records of a whole verdict, one for each interceptor that was asked.
+    pub fn of_verdict(event: &Event, verdict: &Verdict) -> Vec<Self> {
+        verdict
+            .consultations
+            .iter()
+            .map(|c| Self::of_consult(event, c))
+            .collect()
+    }
+
+    /// The record of revoking something after a DENY of `event`: `what` names it, such as `refresh_token`; a failure says why in a sentence.
+    pub fn of_revocation(event: &Event, what: &str, outcome: Result<(), String>) -> Self {
+        let (reason, failure) = match outcome {
+            Ok(()) => (format!("{what} revoked"), None),
+            Err(detail) => (
+                format!("{what} not revoked"),
+                Some(Fault {
+                    kind: "revocation".into(),
+                    detail,
+                }),
+            ),
+        };
+        Self {
+            reason: Some(reason),
+            failure,
+            ..Self::new(Kind::Revocation).about(event)
+        }
+    }
+
+    /// The record of a request that the rule of this name refused, and why.
+    pub fn of_refusal(rule: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self {
+            decision: Some(Effect::Deny),
+            decided_by: Some(Decider::Rule(rule.into())),
+            reason: Some(reason.into()),
+            ..Self::new(Kind::Refused)
+        }
+    }
+
+    /// The record of a request that failed: `kind` in one word, such as `unverified_token`, and what happened in a sentence.
+    pub fn of_failure(kind: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            failure: Some(Fault {
+                kind: kind.into(),
+                detail: detail.into(),
+            }),
+            ..Self::new(Kind::Failure)
+        }
+    }
+
+    /// The same entry with the circumstances of `event`, but not the event itself.
+    pub fn about(self, event: &Event) -> Self {
+        let user = |name: &str| event.data.get("user")?.get(name)?.as_str().map(str::to_owned);
+        let entry = Self {
+            trigger: Some(event.trigger),
+            ..self.within(&event.context)
+        };
+        Self {
+            user_id: entry.user_id.or_else(|| user("id")),
+            user_email: entry.user_email.or_else(|| user("email")),
+            ..entry
+        }
+    }
+
+    /// The same entry with these circumstances; for a request that never became an event.
+    pub fn within(self, context: &Context) -> Self {
+        Self {
+            request_id: context.request_id.clone(),
+            trace_id: context.trace_id.clone(),
+            operation: context.operation.clone(),
+            realm: context.realm.clone().or_else(|| context.tenant.clone()),
+            client_id: context.client_id.clone(),
+            user_id: context.user_id.clone(),
+            user_email: context.user_email.clone(),
+            ip_address: context.ip_address,
+            ..self
+        }
+    }
+}
+
+impl ClaimChanges {
+    /// Whether no claim was changed.
+    pub fn is_empty(&self) -> bool {
+        self.access_token.is_empty() && self.id_token.is_empty()
+    }
+}
+
+impl ClaimNames {
+    /// Whether no claim of this token was changed.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.replaced.is_empty()
+    }
+
+    fn of(additions: &Map<String, Value>, upstream: &[Option<&Value>]) -> Self {
+        let (replaced, added) = additions
+            .keys()
+            .cloned()
+            .partition(|name| upstream.iter().flatten().any(|claims| claims.get(name).is_some()));
+        Self { added, replaced }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        serde_json::from_value(Value::from(text))
+            .map_err(|_| format!("`{text}` is no kind of record; they are consult, revocation, refused, failure"))
+    }
+}
+
+/// The one word that stands for an enum's value in JSON.
+pub(super) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

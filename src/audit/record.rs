@@ -1,0 +1,140 @@
+//! A record: an entry with its place, id and time, as one canonical text.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{Hash, entry::Entry, escape, redaction};
+
+/// An entry without its secrets, on its way to the store; objects in it are sorted already.
+#[derive(Clone, Debug)]
+pub(super) struct Draft(Map<String, Value>);
+
+/// A record as it was stored.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The place in the chain; the first record is 1.
+    pub seq: u64,
+    /// The record's id.
+    pub id: Uuid,
+    /// When it was written.
+    pub time: Timestamp,
+    /// What was recorded, secrets masked.
+    pub entry: Entry,
+    /// The hash of the record before.
+    pub prev_hash: Hash,
+    /// This record's hash.
+    pub hash: Hash,
+    pub(super) members: Map<String, Value>,
+}
+
+impl Draft {
+    /// Masks the secrets of `entry`.
+    pub(super) fn of(entry: &Entry) -> Self {
+        let members = match serde_json::to_value(entry) {
+            Ok(Value::Object(members)) => members,
+            // An entry is always an object; should that change, the store refuses the record, since it has no kind.
+            _ => Map::new(),
+        };
+        let masked = members.into_iter().map(|(name, value)| {
+            let value = match name.as_str() {
+                "event" | "answer" | "annotations" => redaction::redact(value),
+                _ => redaction::mask_texts(value),
+            };
+            (name, value)
+        });
+        let mut members: Map<_, _> = masked.collect();
+        members.values_mut().for_each(Value::sort_all_objects);
+        Self(members)
+    }
+
+    /// A member that is text, for the column of the same name.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Value::as_str)
+    }
+
+    /// The canonical text that is stored and hashed: JSON without white space, members sorted by name at every depth, numbers unrounded,
+    /// unknown values absent, control characters and bidirectional marks escaped.
+    pub(super) fn body(&self, seq: u64, id: Uuid, time: Timestamp) -> String {
+        let mut members = self.0.clone();
+        members.insert("seq".into(), seq.into());
+        members.insert("id".into(), id.to_string().into());
+        members.insert("time".into(), time_text(time).into());
+        members.sort_keys();
+        escape::in_json(&Value::Object(members).to_string()).into_owned()
+    }
+}
+
+impl Record {
+    /// Reads a stored record; `None` when the text is not one of ours, which `verify` explains.
+    pub(super) fn read(body: &str, prev_hash: &[u8], hash: &[u8]) -> Option<Self> {
+        let members: Map<String, Value> = serde_json::from_str(body).ok()?;
+        let text = |name: &str| members.get(name).and_then(Value::as_str);
+        Some(Self {
+            seq: members.get("seq")?.as_u64()?,
+            id: text("id")?.parse().ok()?,
+            time: text("time")?.parse().ok()?,
+            entry: serde_json::from_value(Value::Object(members.clone())).ok()?,
+            prev_hash: Hash::from_bytes(prev_hash)?,
+            hash: Hash::from_bytes(hash)?,
+            members,
+        })
+    }
+
+    /// The record with its hashes, on one line, safe to print.
+    pub fn to_json(&self) -> String {
+        escape::in_json(&Value::Object(self.with_hashes()).to_string()).into_owned()
+    }
+
+    pub(super) fn with_hashes(&self) -> Map<String, Value> {
+        let mut members = self.members.clone();
+        members.insert("prev_hash".into(), self.prev_hash.to_string().into());
+        members.insert("hash".into(), self.hash.to_string().into());
+        members
+    }
+}
+
+/// RFC 3339 in UTC, always to the millisecond.
+pub(super) fn time_text(time: Timestamp) -> String {
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::audit::Kind;
+
+    #[test]
+    fn the_stored_text_is_canonical() {
+        let entry = Entry {
+            request_id: "r\u{202e}".into(),
+            answer: serde_json::from_str(
+                r#"{"b": 1.50, "a": {"z": 123456789012345678901234567890.10, "y": [{"d": null, "c": true}]}}"#,
+            )
+            .unwrap(),
+            ..Entry::new(Kind::Consult)
+        };
+        let body = Draft::of(&entry).body(7, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            body,
+            r#"{"answer":{"a":{"y":[{"c":true,"d":null}],"z":123456789012345678901234567890.10},"b":1.50},"id":"00000000-0000-0000-0000-000000000001","kind":"consult","request_id":"r\u202e","seq":7,"time":"1970-01-01T00:00:00.000Z"}"#
+        );
+        let genesis = Hash::genesis();
+        let record = Record::read(&body, genesis.bytes(), genesis.bytes()).unwrap();
+        assert_eq!(Draft::of(&record.entry).body(record.seq, record.id, record.time), body);
+    }
+
+    #[test]
+    fn hostile_members_can_be_read_again() {
+        let answer = json!({"$serde_json::private::Number": "x", "list": [{"$serde_json::private::RawValue": "{"}]});
+        let entry = Entry {
+            answer: Some(answer),
+            ..Entry::new(Kind::Consult)
+        };
+        let body = Draft::of(&entry).body(1, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
+        assert!(Record::read(&body, &[0; 32], &[0; 32]).is_some());
+        assert!(Record::read(&body, &[0; 31], &[0; 32]).is_none());
+    }
+}

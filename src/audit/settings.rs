@@ -1,0 +1,134 @@
+//! `[audit]` in `proxy.toml`.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use crate::{clock::Period, misconfigured::Misconfigured};
+
+/// Where records are kept, and what happens when they cannot be.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `sqlite:FILE`. The file is made when there is none, readable by its owner only; a relative one is looked up from the folder of
+    /// `proxy.toml`. One running Tollgate writes to a file; any number may read it. PostgreSQL is not in this version.
+    pub store: String,
+    /// How long records are kept at the least. This version deletes none, since the hash chain would end at the gap.
+    pub retention: Period,
+    /// What becomes of a recognised request whose record cannot be written. `deny` refuses it.
+    pub on_failure: OnFailure,
+}
+
+/// What becomes of a recognised request whose record cannot be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// It is refused: no decision without its record.
+    #[default]
+    Deny,
+}
+
+impl Settings {
+    /// The store's file.
+    pub fn path(&self, base: &Path) -> Result<PathBuf, Misconfigured> {
+        let hint = "write it like `sqlite:audit.db`";
+        // A store that is not a file may be an address with a password in it, so the value is never repeated.
+        if self.store.starts_with("postgres:") || self.store.starts_with("postgresql:") {
+            return Err(Misconfigured::new("audit.store", "PostgreSQL is not in this version").hint(hint));
+        }
+        let Some(file) = self.store.strip_prefix("sqlite:") else {
+            return Err(Misconfigured::new("audit.store", "the store must begin with `sqlite:`").hint(hint));
+        };
+        let file = file.strip_prefix("//").unwrap_or(file);
+        if file.is_empty() || file == ":memory:" || file.ends_with('/') {
+            return Err(Misconfigured::new("audit.store", "`sqlite:` must be followed by a file").hint(hint));
+        }
+        Ok(base.join(file))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            store: "sqlite:audit.db".into(),
+            retention: Period::secs(30 * 86_400),
+            on_failure: OnFailure::Deny,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = if self.store.starts_with("sqlite:") {
+            &self.store
+        } else {
+            "***"
+        };
+        f.debug_struct("Settings")
+            .field("store", &store)
+            .field("retention", &self.retention)
+            .field("on_failure", &self.on_failure)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(store: &str) -> Result<PathBuf, Misconfigured> {
+        let settings = Settings {
+            store: store.into(),
+            ..Settings::default()
+        };
+        settings.path(Path::new("/etc/tollgate"))
+    }
+
+    #[test]
+    fn a_relative_store_lies_beside_the_configuration() {
+        assert_eq!(path("sqlite:audit.db").unwrap(), Path::new("/etc/tollgate/audit.db"));
+        assert_eq!(path("sqlite:/var/a.db").unwrap(), Path::new("/var/a.db"));
+        assert_eq!(path("sqlite:///var/a.db").unwrap(), Path::new("/var/a.db"));
+    }
+
+    #[test]
+    fn a_store_that_is_no_file_is_refused_without_showing_its_password() {
+        for store in [
+            "postgres://u:pw@db/x",
+            "postgresql://u:pw@db/x",
+            "mysql://u:pw@db",
+            "u:pw",
+            "sqlite:",
+            "sqlite::memory:",
+        ] {
+            let finding = path(store).unwrap_err();
+            assert_eq!(finding.key, "audit.store");
+            assert!(!finding.to_string().contains("pw"), "{finding}");
+        }
+        let settings = Settings {
+            store: "postgres://u:pw@db".into(),
+            ..Settings::default()
+        };
+        assert!(!format!("{settings:?}").contains("pw"));
+        assert!(
+            path("postgres://db")
+                .unwrap_err()
+                .message
+                .contains("not in this version")
+        );
+    }
+
+    #[test]
+    fn the_defaults_need_no_section() {
+        let settings: Settings = toml::from_str("").unwrap();
+        assert_eq!(settings, Settings::default());
+        let settings: Settings =
+            toml::from_str("store = 'sqlite:x.db'\nretention = '7d'\non_failure = 'deny'").unwrap();
+        assert_eq!(settings.retention.to_string(), "7d");
+        assert!(toml::from_str::<Settings>("on_failure = 'allow'").is_err());
+        assert!(toml::from_str::<Settings>("stores = ''").is_err());
+    }
+}

@@ -1,0 +1,378 @@
+//! The SQLite file: its schema, and appending to it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use uuid::{NoContext, Uuid};
+
+use super::{Hash, Head, Receipt, record::Draft};
+use crate::{clock::Clock, misconfigured::Misconfigured};
+
+/// An open store. It never runs on an async thread: every call waits for the disk.
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Connection,
+    head: Head,
+}
+
+/// Why the store could not be opened or written.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds the lock.
+    #[error("another Tollgate writes to `{}`", .0.display())]
+    Locked(PathBuf),
+    /// The file is a database of another program, or none.
+    #[error("`{}` is no audit store", .0.display())]
+    Foreign(PathBuf),
+    /// The file was written by a newer version.
+    #[error("`{}` has schema {found}; this version knows schema {SCHEMA}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// The file system cannot carry a write-ahead log.
+    #[error("`{}` is on a file system without shared memory, such as a network share", .0.display())]
+    NoWal(PathBuf),
+    /// The file that was opened is no longer in its place.
+    #[error("`{}` was moved, replaced or deleted while it was in use", .0.display())]
+    Moved(PathBuf),
+    /// The file system refused.
+    #[error("`{}` cannot be used: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// SQLite refused: the disk is full, another program holds a lock, the file is damaged.
+    #[error("the audit store `{}` cannot be written: {source}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: Arc<rusqlite::Error>,
+    },
+}
+
+impl Store {
+    /// Opens the file at `path`, which exists, and brings its schema up to date.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        let sqlite = |source: rusqlite::Error| match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => StoreError::Foreign(path.to_owned()),
+            _ => StoreError::Sqlite {
+                path: path.to_owned(),
+                source: Arc::new(source),
+            },
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+        connection.busy_timeout(BUSY).map_err(sqlite)?;
+        let (application, found) = identity(&connection).map_err(sqlite)?;
+        if application != APPLICATION {
+            let tables: i64 = connection
+                .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+                .map_err(sqlite)?;
+            if application != 0 || found != 0 || tables != 0 {
+                return Err(StoreError::Foreign(path.to_owned()));
+            }
+        }
+        if found > SCHEMA {
+            return Err(StoreError::Newer {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        // SQLite keeps another mode, without an error, where the file system cannot share memory; then a reader would block the writer.
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(sqlite)?;
+        if mode != "wal" {
+            return Err(StoreError::NoWal(path.to_owned()));
+        }
+        connection.execute_batch(PRAGMAS).map_err(sqlite)?;
+        if found == 0 {
+            create(&mut connection).map_err(sqlite)?;
+        }
+        let head = head(&connection).map_err(sqlite)?;
+        Ok(Self { connection, head })
+    }
+
+    /// The last record.
+    pub(super) fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Writes the drafts in one transaction. When this returns `Ok`, they are on disk; after an error, open the store anew, since a commit
+    /// may have failed half-way and only the file knows.
+    pub(super) fn append<'a>(
+        &mut self,
+        drafts: impl Iterator<Item = &'a Draft>,
+        clock: &Clock,
+    ) -> Result<Vec<Receipt>, rusqlite::Error> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut head = self.head;
+        let mut receipts = Vec::new();
+        {
+            let mut insert = transaction.prepare_cached(INSERT)?;
+            for draft in drafts {
+                let time = clock.now();
+                let id = new_id(time);
+                let seq = head.seq + 1;
+                let body = draft.body(seq, id, time);
+                let hash = head.hash.link(&body);
+                insert.execute(params![
+                    i64::try_from(seq).unwrap_or(i64::MAX),
+                    id.to_string(),
+                    time.as_millisecond(),
+                    draft.text("kind"),
+                    draft.text("request_id"),
+                    draft.text("trigger"),
+                    draft.text("client_id"),
+                    draft.text("user_id"),
+                    draft.text("user_email"),
+                    draft.text("interceptor"),
+                    draft.text("decision"),
+                    body,
+                    head.hash.bytes(),
+                    hash.bytes(),
+                ])?;
+                head = Head { seq, hash };
+                receipts.push(Receipt { seq, id });
+            }
+        }
+        transaction.commit()?;
+        self.head = head;
+        Ok(receipts)
+    }
+}
+
+impl StoreError {
+    /// The finding for `audit.store`, with what to do about it.
+    pub(super) fn misconfigured(&self, path: &Path) -> Misconfigured {
+        let hint = match self {
+            Self::Locked(_) => "stop the other one first, or give each its own `store`".to_owned(),
+            Self::Foreign(_) => "name a file that does not exist yet, and it will be made".to_owned(),
+            Self::Newer { .. } => "run the newer version, or name another file".to_owned(),
+            Self::Moved(_) => "put the file back".to_owned(),
+            Self::NoWal(_) => "keep the store on a local disk".to_owned(),
+            Self::File { .. } | Self::Sqlite { .. } => {
+                let folder = path.parent().unwrap_or(path);
+                format!(
+                    "`{}` must be a folder that Tollgate can write to, with room on its disk",
+                    folder.display()
+                )
+            }
+        };
+        Misconfigured::new("audit.store", self.to_string()).hint(hint)
+    }
+}
+
+/// The application id and the schema's version of a database.
+pub(super) fn identity(connection: &Connection) -> Result<(i64, i64), rusqlite::Error> {
+    let application = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let schema = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok((application, schema))
+}
+
+/// Makes the file, empty and for its owner only, when it is not there; takes others' rights from one that is.
+pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::File {
+        path: path.to_owned(),
+        source: Arc::new(source),
+    };
+    // SQLite's locks end when any handle of this process on the file is closed, so one that exists is never opened here.
+    match owner_only().write(true).create_new(true).open(path) {
+        Ok(file) => {
+            file.sync_all().map_err(failed)?;
+            // Without this the name may be lost in a power failure, and all records with it.
+            if let Some(folder) = path.parent() {
+                let folder = if folder.as_os_str().is_empty() {
+                    Path::new(".")
+                } else {
+                    folder
+                };
+                fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error)),
+    }
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        close_to_others(&file).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Options for a file that only its owner can read.
+pub(super) fn owner_only() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// The path with `ending` behind the file's name.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+#[cfg(unix)]
+fn close_to_others(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    match fs::metadata(path) {
+        Ok(file) if file.permissions().mode() & 0o077 != 0 => {
+            fs::set_permissions(path, fs::Permissions::from_mode(file.permissions().mode() & 0o700))
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+fn close_to_others(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn create(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute_batch(TABLES)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    transaction.commit()
+}
+
+fn head(connection: &Connection) -> Result<Head, rusqlite::Error> {
+    let last = connection
+        .query_row("SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1", [], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?))
+        })
+        .optional()?;
+    Ok(last.map_or_else(Head::genesis, |(seq, hash)| Head {
+        seq: u64::try_from(seq).unwrap_or(0),
+        hash: Hash::from(hash),
+    }))
+}
+
+fn new_id(time: jiff::Timestamp) -> Uuid {
+    let ms = u64::try_from(time.as_millisecond()).unwrap_or(0);
+    let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, ms / 1_000, nanos))
+}
+
+/// How long a write waits for a lock that another program took.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// `TGAU`: tells an audit store from any other database.
+pub(super) const APPLICATION: i64 = 0x5447_4155;
+
+/// The schema that this version reads and writes.
+pub(super) const SCHEMA: i64 = 1;
+
+// FULL makes every commit wait for the disk. NORMAL would lose the last ones in a power failure.
+const PRAGMAS: &str = "
+    PRAGMA synchronous = FULL;
+    PRAGMA fullfsync = ON;
+    PRAGMA trusted_schema = OFF;
+";
+
+// The columns repeat members of `body` so that they can be searched; `verify` holds them against it.
+const TABLES: &str = "
+    CREATE TABLE record (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        time_ms INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        request_id TEXT,
+        trigger TEXT,
+        client_id TEXT,
+        user_id TEXT,
+        user_email TEXT COLLATE NOCASE,
+        interceptor TEXT,
+        decision TEXT,
+        body TEXT NOT NULL,
+        prev_hash BLOB NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX record_time ON record (time_ms);
+    CREATE INDEX record_request ON record (request_id);
+    CREATE INDEX record_trigger ON record (trigger);
+    CREATE INDEX record_client ON record (client_id);
+    CREATE INDEX record_user ON record (user_id);
+    CREATE INDEX record_email ON record (user_email);
+    CREATE INDEX record_interceptor ON record (interceptor);
+    CREATE INDEX record_decision ON record (decision);
+";
+
+const INSERT: &str = "
+    INSERT INTO record (seq, id, time_ms, kind, request_id, trigger, client_id, user_id, user_email, interceptor, decision, body, prev_hash, hash)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::Entry;
+
+    #[test]
+    fn every_commit_waits_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.db");
+        prepare(&path).unwrap();
+        let store = Store::open(&path).unwrap();
+        let pragma = |name: &str| {
+            let sql = format!("PRAGMA {name}");
+            store
+                .connection
+                .query_row(&sql, [], |row| row.get::<_, rusqlite::types::Value>(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("synchronous"), 2.into());
+        assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_the_chain_goes_on_when_there_is_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.db");
+        prepare(&path).unwrap();
+        let mut store = Store::open(&path).unwrap();
+        let drafts = vec![Draft::of(&Entry::of_refusal("rule", "reason")); 20];
+        let pages: i64 = store
+            .connection
+            .query_row("PRAGMA page_count", [], |row| row.get(0))
+            .unwrap();
+        store
+            .connection
+            .pragma_update(None, "max_page_count", pages + 8)
+            .unwrap();
+        let mut written = 0;
+        let error = loop {
+            match store.append(drafts.iter(), &Clock::system()) {
+                Ok(receipts) => written += receipts.len() as u64,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::DiskFull));
+        assert_eq!(store.head().seq, written);
+        drop(store);
+
+        let mut store = Store::open(&path).unwrap();
+        store.append(drafts.iter(), &Clock::system()).unwrap();
+        let report = super::super::verify::verify(&store.connection, None).unwrap();
+        assert!(report.holds(), "{report}");
+        assert_eq!(report.records, written + 20);
+    }
+}

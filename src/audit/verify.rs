@@ -1,0 +1,278 @@
+//! Checks the chain from the first record to the last.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, types::ValueRef};
+use serde_json::{Map, Value, json};
+
+use super::{Hash, Head, escape};
+
+/// What the check came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// How many records hold.
+    pub records: u64,
+    /// The last record that holds. Keep it elsewhere and hand it in next time.
+    pub head: Head,
+    /// When the first record was written.
+    pub first: Option<String>,
+    /// When the last one that holds was.
+    pub last: Option<String>,
+    /// The first flaw; nothing behind it was looked at.
+    pub flaw: Option<Flaw>,
+}
+
+/// The first thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// The record's number, or that of the first one missing.
+    pub seq: u64,
+    /// Its id, where the store has one.
+    pub id: Option<String>,
+    /// What is wrong with it.
+    pub kind: FlawKind,
+}
+
+/// What is wrong with a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlawKind {
+    /// Its text does not fit its hash.
+    Changed,
+    /// Records up to the one with this number are not there.
+    Missing {
+        /// The next number that is.
+        next: u64,
+    },
+    /// It is not the record that was written in this place.
+    Misplaced {
+        /// The number that its text has.
+        text: Option<u64>,
+    },
+    /// Its text fits its hash, but it does not follow the record before: one of the two was replaced.
+    BrokenLink,
+    /// A column that is searched says something else than the text.
+    Column(&'static str),
+    /// The head that was expected is not in the store: the end was cut off, or everything was rewritten.
+    HeadGone,
+    /// SQLite cannot read the file from here on, or its indexes are wrong.
+    Damaged(String),
+}
+
+/// Checks all records, then SQLite's own structures.
+pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Report, rusqlite::Error> {
+    // One snapshot: what a server writes meanwhile does not matter.
+    let snapshot = connection.unchecked_transaction()?;
+    let mut report = Report {
+        records: 0,
+        head: Head::genesis(),
+        first: None,
+        last: None,
+        flaw: None,
+    };
+    let mut expected = expect.filter(|head| *head != Head::genesis());
+    let mut select = snapshot.prepare(SELECT)?;
+    let mut rows = select.query([])?;
+    loop {
+        let row = match rows.next() {
+            Ok(Some(row)) => row,
+            Ok(None) => break,
+            Err(error) => {
+                report.flaw = Some(damaged(&report, &error.to_string()));
+                return Ok(report);
+            }
+        };
+        match follow(report.head, row) {
+            Ok((head, time)) => {
+                report.records += 1;
+                report.head = head;
+                report.first.get_or_insert_with(|| time.clone());
+                report.last = Some(time);
+            }
+            Err(flaw) => {
+                report.flaw = Some(flaw);
+                return Ok(report);
+            }
+        }
+        if expected == Some(report.head) {
+            expected = None;
+        }
+    }
+    if let Some(head) = expected {
+        report.flaw = Some(Flaw {
+            seq: head.seq,
+            id: None,
+            kind: FlawKind::HeadGone,
+        });
+        return Ok(report);
+    }
+    // A record that an index leaves out is there and cannot be found.
+    let sound = snapshot.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
+    report.flaw = match sound {
+        Ok(word) if word == "ok" => None,
+        Ok(finding) => Some(damaged(&report, &finding)),
+        Err(error) => Some(damaged(&report, &error.to_string())),
+    };
+    Ok(report)
+}
+
+/// The head after `row`, and its time, when it is what must follow `before`.
+fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
+    let column = |index: usize| row.get_ref(index).unwrap_or(ValueRef::Null);
+    let due = before.seq + 1;
+    let seq = u64::try_from(column(0).as_i64().unwrap_or(-1)).unwrap_or(0);
+    let id = column(1).as_str().ok().map(str::to_owned);
+    let flaw = |kind| Flaw {
+        seq,
+        id: id.clone(),
+        kind,
+    };
+    if seq > due {
+        return Err(Flaw {
+            seq: due,
+            id: None,
+            kind: FlawKind::Missing { next: seq },
+        });
+    }
+    let Ok(body) = column(BODY).as_str() else {
+        return Err(flaw(FlawKind::Changed));
+    };
+    let members: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
+    let text = members.get("seq").and_then(Value::as_u64);
+    let prev_hash = column(PREV_HASH).as_blob().ok().and_then(Hash::from_bytes);
+    let hash = column(HASH).as_blob().ok().and_then(Hash::from_bytes);
+    let whole = prev_hash.is_some_and(|prev| hash == Some(prev.link(body)));
+    if seq < due || (whole && text != Some(seq)) {
+        return Err(flaw(FlawKind::Misplaced { text }));
+    }
+    let linked = before.hash.link(body);
+    if hash != Some(linked) {
+        return Err(flaw(if whole { FlawKind::BrokenLink } else { FlawKind::Changed }));
+    }
+    if prev_hash != Some(before.hash) {
+        return Err(flaw(FlawKind::Column("prev_hash")));
+    }
+    if text != Some(seq) {
+        return Err(flaw(FlawKind::Misplaced { text }));
+    }
+    for (index, name) in COLUMNS.into_iter().enumerate() {
+        let said = members.get(name).and_then(Value::as_str);
+        let same = match column(index + 1) {
+            ValueRef::Null => said.is_none(),
+            ValueRef::Text(bytes) => said.is_some_and(|said| said.as_bytes() == bytes),
+            _ => false,
+        };
+        if !same {
+            return Err(flaw(FlawKind::Column(name)));
+        }
+    }
+    let time = members.get("time").and_then(Value::as_str).unwrap_or_default();
+    let ms = time.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
+    if ms.is_none() || ms != column(TIME_MS).as_i64().ok() {
+        return Err(flaw(FlawKind::Column("time_ms")));
+    }
+    Ok((Head { seq, hash: linked }, time.to_owned()))
+}
+
+fn damaged(report: &Report, finding: &str) -> Flaw {
+    Flaw {
+        seq: report.head.seq,
+        id: None,
+        kind: FlawKind::Damaged(finding.to_owned()),
+    }
+}
+
+impl Report {
+    /// Whether every record is what was written.
+    pub fn holds(&self) -> bool {
+        self.flaw.is_none()
+    }
+
+    /// The report for programs, on one line.
+    pub fn to_json(&self) -> String {
+        let flaw = self.flaw.as_ref().map(|flaw| {
+            let finding = flaw.to_string();
+            json!({"seq": flaw.seq, "id": flaw.id, "finding": finding})
+        });
+        let report = json!({
+            "holds": self.holds(), "records": self.records, "first": self.first, "last": self.last,
+            "head": self.head.to_string(), "flaw": flaw,
+        });
+        escape::in_json(&report.to_string()).into_owned()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.records == 1 { "" } else { "s" };
+        match &self.flaw {
+            None => write!(f, "the chain holds: {} record{plural}", self.records)?,
+            Some(flaw) => write!(
+                f,
+                "the chain is BROKEN: {flaw}\n{} record{plural} before it hold",
+                self.records
+            )?,
+        }
+        if let (Some(first), Some(last)) = (&self.first, &self.last) {
+            write!(f, ", {first} to {last}")?;
+        }
+        write!(f, "\nhead: {}", self.head)
+    }
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seq = self.seq;
+        match &self.kind {
+            FlawKind::Damaged(finding) => {
+                return write!(
+                    f,
+                    "the file is damaged, found after record {seq}: {}",
+                    escape::for_terminal(finding)
+                );
+            }
+            FlawKind::HeadGone => {
+                return write!(
+                    f,
+                    "record {seq} with the expected hash is not there: the end was cut off, or the records were rewritten"
+                );
+            }
+            FlawKind::Missing { next } if *next == seq + 1 => return write!(f, "record {seq} is missing"),
+            FlawKind::Missing { next } => return write!(f, "records {seq} to {} are missing", next - 1),
+            _ => write!(f, "record {seq}")?,
+        }
+        if let Some(id) = &self.id {
+            write!(f, " ({})", escape::for_terminal(id))?;
+        }
+        match &self.kind {
+            FlawKind::Changed => write!(f, " was changed: its text does not fit its hash"),
+            FlawKind::Misplaced { text: Some(text) } => {
+                write!(f, " does not belong there: it was written as record {text}")
+            }
+            FlawKind::Misplaced { text: None } => write!(f, " does not belong there: its text has no number"),
+            FlawKind::BrokenLink => write!(f, " does not follow the one before: one of the two was replaced"),
+            FlawKind::Column(name) => write!(f, " was changed: its column `{name}` differs from its text"),
+            FlawKind::Missing { .. } | FlawKind::HeadGone | FlawKind::Damaged(_) => Ok(()),
+        }
+    }
+}
+
+const SELECT: &str = "
+    SELECT seq, id, kind, request_id, trigger, client_id, user_id, user_email, interceptor, decision, time_ms, body, prev_hash, hash
+    FROM record NOT INDEXED ORDER BY seq
+";
+const COLUMNS: [&str; 9] = [
+    "id",
+    "kind",
+    "request_id",
+    "trigger",
+    "client_id",
+    "user_id",
+    "user_email",
+    "interceptor",
+    "decision",
+];
+const TIME_MS: usize = 10;
+const BODY: usize = 11;
+const PREV_HASH: usize = 12;
+const HASH: usize = 13;

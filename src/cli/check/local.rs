@@ -1,0 +1,176 @@
+//! What can be checked without a network.
+
+use std::{fs, io::Write, path::Path, slice};
+
+use jiff::Timestamp;
+
+use super::{super::outcome::Stop, findings::Findings};
+use crate::{
+    clock::Clock,
+    config::Config,
+    event::{Event, Trigger},
+    exchange::Front,
+    interceptor::{self, Interceptors, Policy, sample},
+    preset::Preset,
+    refusal::Page,
+    token::{KeyRing, State},
+};
+
+pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let listen = &config.listen;
+    match Front::new(&listen.public_url, &listen.names, &listen.trusted_proxies) {
+        Ok(front) => findings.ok("public URL", front.origin())?,
+        Err(wrong) => findings.misconfigured("public URL", &wrong)?,
+    }
+    match &listen.tls {
+        Some(tls) => match tls.acceptor(&config.base) {
+            Ok(_) => findings.ok("TLS", format!("`{}` and its key", tls.certificate.display())),
+            Err(wrong) => findings.misconfigured("TLS", &wrong),
+        },
+        None if !listen.address.ip().is_loopback() => findings.warn(
+            "TLS",
+            format!("{} is reachable from other machines without TLS", listen.address),
+            "set `listen.tls`, or let a proxy end TLS and name it in `listen.trusted_proxies`",
+        ),
+        None => findings.note("TLS", format!("none; {} is reachable from this machine only", listen.address)),
+    }
+}
+
+pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let folder = config.base.join(&config.tokens.keys);
+    match KeyRing::load(&folder) {
+        Ok(ring) => {
+            let listed = ring.list(Timestamp::now());
+            let signing = listed.iter().filter(|key| key.state == State::Signing).count();
+            findings.ok("signing keys", format!("{signing} of {} keys in `{}` sign", listed.len(), folder.display()))?;
+        }
+        Err(wrong) => return findings.misconfigured("signing keys", &wrong),
+    }
+    match config.tokens.reissuer(&config.base) {
+        Ok(_) => findings.ok("capsule secret", config.tokens.capsule_secret.to_string()),
+        Err(wrong) => findings.misconfigured("capsule secret", &wrong),
+    }
+}
+
+/// Looks whether the store could be written, and makes none: that would belong to whoever runs the check.
+pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let path = match config.audit.path(&config.base) {
+        Ok(path) => path,
+        Err(wrong) => return findings.misconfigured("audit", &wrong),
+    };
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let tried = if path.exists() {
+        fs::OpenOptions::new().append(true).open(&path).map(drop)
+    } else {
+        tempfile_in(folder)
+    };
+    match tried {
+        Ok(()) => findings.ok("audit", format!("`{}` can be written", path.display())),
+        Err(error) => findings.fail(
+            "audit",
+            format!("`{}` cannot be written: {error}", path.display()),
+            &format!("make the folder `{}`, and let this user write there", folder.display()),
+        ),
+    }
+}
+
+pub(super) fn page(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let Some(page) = &config.denial.page else { return Ok(()) };
+    match Page::read(&config.base.join(page)) {
+        Ok(_) => findings.ok("denial page", format!("`{}`", page.display())),
+        Err(wrong) => findings.misconfigured("denial page", &wrong),
+    }
+}
+
+/// The interceptors, if they can be built; each one that cannot is named.
+pub(super) fn interceptors(
+    config: &Config,
+    findings: &mut Findings<'_, impl Write>,
+) -> Result<Option<Interceptors>, Stop> {
+    if config.interceptors.is_empty() {
+        findings.warn(
+            "interceptors",
+            "there are none, so everything is allowed",
+            "add an `[[interceptor]]`; `proxy.toml` in the repository has examples",
+        )?;
+    }
+    let built = Interceptors::build(&config.interceptors, config.consult_budget, &config.base, Clock::system());
+    match built {
+        Ok(interceptors) => {
+            for trigger in Trigger::ALL {
+                let names: Vec<_> = interceptors.for_trigger(trigger).map(|i| format!("`{}`", i.name())).collect();
+                if !names.is_empty() {
+                    findings.ok("interceptors", format!("{trigger}: {}", names.join(", then ")))?;
+                }
+            }
+            Ok(Some(interceptors))
+        }
+        Err(wrong) => {
+            for wrong in &wrong {
+                findings.misconfigured("interceptors", wrong)?;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// An interceptor that may keep the operator out of the admin console of their own provider.
+pub(super) fn lock_out(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    if config.upstream.preset != "keycloak" {
+        return Ok(());
+    }
+    let risky = config.interceptors.iter().filter(|settings| {
+        settings.enabled
+            && matches!(settings.trigger, Trigger::PreSessionCreation | Trigger::PreUserInvitation)
+            && (settings.on_failure() == Policy::Deny || settings.on_invalid == Policy::Deny)
+    });
+    for settings in risky {
+        if covers_master(config, settings) {
+            findings.warn(
+                "lock-out",
+                format!(
+                    "`{}` also decides about the realm `master`: while it denies, nobody gets into the admin console",
+                    settings.name
+                ),
+                "add `unless = { realms = [\"master\"] }` to it",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The preset, if it can be loaded with the operator's routes.
+pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<Option<Preset>, Stop> {
+    match Preset::load(&config.upstream.preset, &config.routes) {
+        Ok(preset) => {
+            let own = match config.routes.len() {
+                0 => String::new(),
+                count => format!(", with {count} of `[[route]]`"),
+            };
+            findings.ok("preset", format!("{}: {} routes{own}", preset.summary, preset.routes.len()))?;
+            Ok(Some(preset))
+        }
+        Err(wrong) => {
+            findings.misconfigured("preset", &wrong)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Whether it would be asked when an administrator logs in to, or acts in, the realm `master`. One that cannot be built
+/// is reported elsewhere.
+fn covers_master(config: &Config, settings: &interceptor::Settings) -> bool {
+    let (Event { trigger, mut context, data }, _) = sample(settings.trigger, Timestamp::now());
+    context.realm = Some("master".to_owned());
+    context.client_id = Some("security-admin-console".to_owned());
+    context.ip_address = None;
+    let event = Event { trigger, context, data };
+    Interceptors::build(slice::from_ref(settings), config.consult_budget, &config.base, Clock::system())
+        .is_ok_and(|alone| alone.applies(&event))
+}
+
+fn tempfile_in(folder: &Path) -> std::io::Result<()> {
+    let probe = folder.join(format!(".tollgate-check-{}", std::process::id()));
+    fs::OpenOptions::new().write(true).create_new(true).open(&probe)?;
+    fs::remove_file(&probe)
+}

@@ -1,0 +1,166 @@
+//! Whether the upstream is there and calls itself what clients will call it.
+
+use std::{collections::BTreeSet, io::Write};
+
+use http::{HeaderMap, Request, StatusCode, Uri};
+use serde_json::Value;
+
+use super::{super::outcome::Stop, findings::Findings};
+use crate::{
+    body,
+    config::Config,
+    exchange::Front,
+    json,
+    preset::Preset,
+    token::UpstreamKeys,
+    upstream::{Upstream, UpstreamError},
+};
+
+pub(super) async fn check(
+    config: &Config,
+    preset: &Preset,
+    realms: &[String],
+    findings: &mut Findings<'_, impl Write>,
+) -> Result<(), Stop> {
+    let upstream = match Upstream::new(&config.upstream, &config.base) {
+        Ok(upstream) => upstream,
+        Err(wrong) => return findings.misconfigured("upstream", &wrong),
+    };
+    let listen = &config.listen;
+    let Ok(front) = Front::new(&listen.public_url, &listen.names, &listen.trusted_proxies) else {
+        return findings.note("upstream", "not looked at: the public URL comes first");
+    };
+    let preset = preset.clone().below(upstream.base_path());
+    let has_realms = preset.issuer.discovery.as_str().contains("{realm}");
+    let realms = if has_realms { realms_of(config, realms) } else { BTreeSet::from([String::new()]) };
+    let mut there = false;
+    for realm in &realms {
+        let subject = if has_realms { format!("realm {realm}") } else { "issuer".to_owned() };
+        let path = preset.issuer.discovery.as_str().replace("{realm}", realm);
+        let discovery = match fetch(&upstream, &path, front.headers()).await {
+            Err(UpstreamError::Unreachable(_) | UpstreamError::Timeout(_)) if !there => {
+                return unreachable(config, findings);
+            }
+            Err(error) => {
+                there = true;
+                findings.fail(
+                    &subject,
+                    format!("there is no discovery document at `{path}`: {error}"),
+                    "see that `upstream.url` and `upstream.preset` fit the provider, and that the realm exists",
+                )?;
+                continue;
+            }
+            Ok(bytes) => json::parse(&bytes).unwrap_or(Value::Null),
+        };
+        if !there {
+            findings.ok("upstream", format!("{} answers", config.upstream.url))?;
+        }
+        there = true;
+        let expected = preset.issuer.path.as_str().replace("{realm}", realm);
+        issuer(&discovery, &front.origin(), expected.trim_end_matches('/'), &subject, findings)?;
+        keys(&upstream, &discovery, &front, &subject, findings).await?;
+        algorithms(&discovery, &subject, findings)?;
+    }
+    Ok(())
+}
+
+/// The realms to look at: those asked for, or those that interceptors name, or `master`, which is always there.
+fn realms_of(config: &Config, asked: &[String]) -> BTreeSet<String> {
+    if !asked.is_empty() {
+        return asked.iter().cloned().collect();
+    }
+    let named = config.interceptors.iter().flat_map(|settings| &settings.when.realms);
+    let mut realms: BTreeSet<String> = named.filter(|realm| !realm.contains('*')).cloned().collect();
+    if realms.is_empty() {
+        realms.insert("master".to_owned());
+    }
+    realms
+}
+
+fn unreachable(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    findings.fail(
+        "upstream",
+        format!("{} does not answer", config.upstream.url),
+        "start the provider, or correct `upstream.url`",
+    )
+}
+
+fn issuer(
+    discovery: &Value,
+    origin: &str,
+    path: &str,
+    subject: &str,
+    findings: &mut Findings<'_, impl Write>,
+) -> Result<(), Stop> {
+    let expected = format!("{origin}{path}");
+    match discovery.get("issuer").and_then(Value::as_str) {
+        Some(issuer) if issuer.trim_end_matches('/') == expected => findings.ok(subject, format!("its issuer is {issuer}")),
+        Some(issuer) => findings.fail(
+            subject,
+            format!("it calls itself `{issuer}`, and clients will look for `{expected}`"),
+            &format!(
+                "let the provider call itself by the public URL; Keycloak: start it with `--hostname={origin}` (KC_HOSTNAME={origin})"
+            ),
+        ),
+        None => findings.fail(
+            subject,
+            "its discovery document names no `issuer`",
+            "see that `upstream.url` and `upstream.preset` fit the provider",
+        ),
+    }
+}
+
+async fn keys(
+    upstream: &Upstream,
+    discovery: &Value,
+    front: &Front,
+    subject: &str,
+    findings: &mut Findings<'_, impl Write>,
+) -> Result<(), Stop> {
+    let mend = "tokens cannot be verified without the provider's keys; see what it answers there";
+    let uri = discovery.get("jwks_uri").and_then(Value::as_str).and_then(|uri| uri.parse::<Uri>().ok());
+    let Some(path) = uri.as_ref().map(Uri::path) else {
+        return findings.fail(subject, "its discovery document names no `jwks_uri`", mend);
+    };
+    match fetch(upstream, path, front.headers()).await {
+        Err(error) => findings.fail(subject, format!("its keys at `{path}` cannot be fetched: {error}"), mend),
+        Ok(bytes) => match UpstreamKeys::parse(&bytes) {
+            Ok(keys) if keys.is_empty() => findings.fail(subject, format!("its keys at `{path}` verify nothing"), mend),
+            Ok(_) => findings.ok(subject, format!("its keys at `{path}` can be read")),
+            Err(error) => findings.fail(subject, format!("its keys at `{path}` cannot be read: {error}"), mend),
+        },
+    }
+}
+
+/// ID tokens that a client may ask for and that cannot be signed again.
+fn algorithms(discovery: &Value, subject: &str, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let list = |name: &str| discovery.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut kinds: Vec<String> = list("id_token_signing_alg_values_supported")
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|name| name.starts_with("HS") || *name == "none")
+        .map(str::to_owned)
+        .collect();
+    if !list("id_token_encryption_alg_values_supported").is_empty() {
+        kinds.push("encryption".to_owned());
+    }
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    findings.warn(
+        subject,
+        format!("it offers ID tokens that cannot be signed again: {}", kinds.join(", ")),
+        "see that no client is registered for one of these; its tokens would be refused",
+    )
+}
+
+async fn fetch(upstream: &Upstream, path: &str, headers: HeaderMap) -> Result<Vec<u8>, UpstreamError> {
+    let mut request = Request::new(body::empty());
+    *request.uri_mut() = path.parse().map_err(|_| UpstreamError::Broken("its path is no path".to_owned()))?;
+    *request.headers_mut() = headers;
+    let answer = upstream.call(request).await?;
+    match answer.status() {
+        StatusCode::OK => Ok(answer.into_body().into()),
+        status => Err(UpstreamError::Status(status)),
+    }
+}

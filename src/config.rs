@@ -1,0 +1,245 @@
+//! The configuration: one file, with environment variables laid over it.
+//!
+//! Each module owns the settings of its section; this module puts them together and says where a mistake is.
+
+mod environment;
+mod errors;
+mod example;
+mod kept;
+mod log;
+mod mask;
+mod read;
+mod source;
+mod tree;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use ring::digest;
+use serde::Deserialize;
+
+pub use self::{
+    errors::{ConfigErrors, Finding},
+    kept::Kept,
+    log::{Log, LogFormat},
+};
+use self::{read::read, source::Source};
+use crate::{
+    audit, clock::Period, interceptor, listen, misconfigured::Misconfigured, route::Route, token, upstream,
+};
+
+/// A configuration that was read completely. What its values come to is judged where modules are built from them;
+/// [`Config::errors`] shows what they found.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The name of this installation, `environment_id` in events. Default: `default`.
+    #[serde(default = "default_environment")]
+    pub environment: String,
+    /// How long all interceptors of one request may take together, up to `60s`. Default: `10s`.
+    #[serde(default = "default_consult_budget")]
+    pub consult_budget: Period,
+    /// Where clients connect.
+    pub listen: listen::Settings,
+    /// The identity provider.
+    pub upstream: upstream::Settings,
+    /// How tokens are signed anew.
+    #[serde(default)]
+    pub tokens: token::Settings,
+    /// Where decisions are recorded.
+    #[serde(default)]
+    pub audit: audit::Settings,
+    /// The listener for the operator.
+    #[serde(default)]
+    pub admin: Admin,
+    /// How denials look.
+    #[serde(default)]
+    pub denial: Denial,
+    /// How and how much is logged.
+    #[serde(default)]
+    pub log: Log,
+    /// Whom to ask, in this order.
+    #[serde(default, rename = "interceptor")]
+    pub interceptors: Vec<interceptor::Settings>,
+    /// Requests to recognise beside those of the preset, in the preset's language. The first match counts.
+    #[serde(default, rename = "route")]
+    pub routes: Vec<Route>,
+    /// The folder of the file: relative paths in settings start here.
+    #[serde(skip)]
+    pub base: PathBuf,
+    /// A short fingerprint (SHA-256) of the file and the variables laid over it.
+    #[serde(skip)]
+    pub revision: String,
+    #[serde(skip)]
+    source: Source,
+}
+
+/// `[admin]`: the listener for the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// Address and port. Default: `127.0.0.1:9443`.
+    pub address: SocketAddr,
+}
+
+/// `[denial]`: how denials look.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Denial {
+    /// The HTTP status of a denied OAuth request, 400 to 499. Default: `400`, as RFC 6749 §5.2 has it.
+    pub status: u16,
+    /// A template for the page that browsers are shown, with `{{message}}` where the message goes.
+    pub page: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the file and lays the variables of `environment` that begin with `TOLLGATE_` over it.
+    ///
+    /// # Errors
+    /// Everything that could be found wrong, each with its place and how to mend it.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigErrors> {
+        let mut source = open(path)?;
+        let mut config: Self = read(&mut source, environment)?;
+        config.base = base(path);
+        config.revision = fingerprint(&source);
+        config.source = source;
+        let findings = config.findings();
+        if findings.is_empty() {
+            Ok(config)
+        } else {
+            Err(config.errors(&findings))
+        }
+    }
+
+    /// Shows what modules found wrong with their settings, each at its place in the file or the environment.
+    pub fn errors<'m>(&self, findings: impl IntoIterator<Item = &'m Misconfigured>) -> ConfigErrors {
+        self.source.errors(findings)
+    }
+
+    /// The name of the file, as it was given.
+    pub fn file(&self) -> &str {
+        &self.source.name
+    }
+
+    /// What is wrong with the values that no module owns.
+    fn findings(&self) -> Vec<Misconfigured> {
+        let mut found = Vec::new();
+        if self.environment.is_empty() || self.environment.contains(char::is_control) {
+            found.push(
+                Misconfigured::new("environment", "the name of the environment is one line of text")
+                    .hint("for example `environment = \"prod-eu\"`"),
+            );
+        }
+        if !(Period::millis(50)..=Period::secs(60)).contains(&self.consult_budget) {
+            found.push(
+                Misconfigured::new(
+                    "consult_budget",
+                    format!("a budget of {} is out of range", self.consult_budget),
+                )
+                .hint("write a time from `50ms` to `60s`"),
+            );
+        }
+        if !(400..=499).contains(&self.denial.status) {
+            found.push(
+                Misconfigured::new(
+                    "denial.status",
+                    format!("a denial with status {} is out of range", self.denial.status),
+                )
+                .hint("write a status from 400 to 499; OAuth clients expect 400"),
+            );
+        }
+        found.extend(self.log.findings());
+        found
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 9443)),
+        }
+    }
+}
+
+impl Default for Denial {
+    fn default() -> Self {
+        Self {
+            status: 400,
+            page: None,
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Source, ConfigErrors> {
+    let name = path.display().to_string();
+    let text = fs::read(path).map_err(|error| unreadable(&name, &error))?;
+    let text = String::from_utf8(text).map_err(|error| {
+        let before = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+        let line = before.filter(|byte| **byte == b'\n').count() + 1;
+        let hint = "save it as UTF-8 without a byte-order mark";
+        whole_file(&format!("{name}:{line}"), "the file is not UTF-8", hint)
+    })?;
+    Ok(Source::new(name, text))
+}
+
+fn base(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn unreadable(name: &str, error: &io::Error) -> ConfigErrors {
+    if error.kind() != io::ErrorKind::NotFound {
+        return whole_file(
+            name,
+            &format!("the configuration cannot be read: {error}"),
+            "it must be a file that this user may read",
+        );
+    }
+    whole_file(
+        name,
+        "there is no such file",
+        "name another one with `--config FILE`, or begin with these lines:\n\n  \
+         [listen]\n  address = \"127.0.0.1:8443\"\n  public_url = \"http://127.0.0.1:8443\"\n\n  \
+         [upstream]\n  url = \"http://127.0.0.1:8080\"\n  preset = \"keycloak\"\n\n\
+         then `tollgate keys init` makes the keys and `tollgate check` says what is missing",
+    )
+}
+
+fn whole_file(place: &str, message: &str, hint: &str) -> ConfigErrors {
+    ConfigErrors::new(vec![Source::new(place.to_owned(), String::new()).finding(
+        None,
+        message,
+        Some(hint.to_owned()),
+    )])
+}
+
+fn fingerprint(source: &Source) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(source.text.as_bytes());
+    for (variable, value) in source.variables.iter().zip(&source.values) {
+        context.update(format!("\0{variable}={value}").as_bytes());
+    }
+    let hash = context.finish();
+    hash.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn default_environment() -> String {
+    "default".to_owned()
+}
+
+fn default_consult_budget() -> Period {
+    Period::secs(10)
+}

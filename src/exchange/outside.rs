@@ -1,0 +1,182 @@
+//! How Tollgate is seen from outside, and who may speak for a client.
+
+use std::net::IpAddr;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, Version, header,
+    uri::{Authority, Scheme},
+};
+use ipnet::IpNet;
+
+use super::Unreadable;
+use crate::misconfigured::Misconfigured;
+
+/// The public address, the names clients may use, and the proxies whose word counts.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    https: bool,
+    authority: Authority,
+    names: Vec<Authority>,
+    trusted_proxies: Vec<IpNet>,
+    host: HeaderValue,
+    port: HeaderValue,
+}
+
+impl Outside {
+    /// Takes `listen.public_url`, `listen.names` and `listen.trusted_proxies`.
+    pub fn new(public_url: &str, names: &[String], trusted_proxies: &[IpNet]) -> Result<Self, Misconfigured> {
+        let wrong = |message: &str| {
+            Misconfigured::new("listen.public_url", message)
+                .hint("write the address that clients use, like `https://id.example.com`")
+        };
+        let url: Uri = public_url.parse().map_err(|_| wrong("this is no URL"))?;
+        let https = match url.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => true,
+            Some(scheme) if *scheme == Scheme::HTTP => false,
+            _ => return Err(wrong("the public URL starts with neither `https://` nor `http://`")),
+        };
+        let authority = url.authority().ok_or_else(|| wrong("the public URL has no host"))?;
+        if url.path() != "/" || url.query().is_some() || public_url.contains('#') {
+            return Err(wrong("the public URL has a path; Tollgate takes over the whole site"));
+        }
+        let authority =
+            canonical(authority.as_str(), https).ok_or_else(|| wrong("the public URL's host is not valid"))?;
+        let names = names
+            .iter()
+            .enumerate()
+            .map(|(at, name)| {
+                canonical(name, https).ok_or_else(|| {
+                    Misconfigured::new(format!("listen.names.{at}"), "this is no host name")
+                        .hint("write a host, with its port where it is not the scheme's own: `id.example.org:8443`")
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
+        Ok(Self {
+            https,
+            host: header_value(authority.as_str()).map_err(|()| wrong("the public URL's host is not valid"))?,
+            port: HeaderValue::from(port),
+            authority,
+            names,
+            trusted_proxies: trusted_proxies.to_vec(),
+        })
+    }
+
+    /// The public origin: `https://id.example.com`, without the scheme's own port.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority)
+    }
+
+    /// `https` or `http`, as clients see it.
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    /// Host and port as clients see them, without the scheme's own port.
+    pub fn authority(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Writes what the upstream must know: `Host` and `X-Forwarded-*` of the public address, and the client's address.
+    ///
+    /// One address only in `X-Forwarded-For`: servers take the first of a chain, which a client could have written.
+    pub fn stamp(&self, headers: &mut HeaderMap, client_ip: Option<IpAddr>) {
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(X_FORWARDED_HOST, self.host.clone());
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(self.scheme()));
+        headers.insert(X_FORWARDED_PORT, self.port.clone());
+        headers.remove(X_FORWARDED_FOR);
+        if let Some(Ok(address)) = client_ip.map(|ip| header_value(&ip.to_string())) {
+            headers.insert(X_FORWARDED_FOR, address);
+        }
+    }
+
+    pub(super) fn trusts(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&ip))
+    }
+
+    /// The rightmost address of the chain that is no trusted proxy. What cannot be read ends the chain: the proxy that
+    /// passed it on then counts as the client.
+    pub(super) fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let mut nearest = peer.to_canonical();
+        let lines: Vec<&[u8]> = headers
+            .get_all(X_FORWARDED_FOR)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        let hops = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
+        for hop in hops {
+            if !self.trusts(nearest) {
+                break;
+            }
+            let Some(ip) = std::str::from_utf8(hop)
+                .ok()
+                .and_then(|text| text.trim().parse::<IpAddr>().ok())
+            else {
+                break;
+            };
+            nearest = ip.to_canonical();
+        }
+        nearest
+    }
+
+    /// Exactly one valid `Host`, equal to HTTP/2's `:authority`, and one of our names (RFC 9112 §3.2).
+    pub(super) fn check_host(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Unreadable> {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let host = hosts.next();
+        if hosts.next().is_some() {
+            return Err(Unreadable::bad("there is more than one `Host` header"));
+        }
+        let host = host
+            .map(|value| {
+                value
+                    .to_str()
+                    .map_err(|_| Unreadable::bad("the `Host` header is not valid"))
+            })
+            .transpose()?;
+        let authority = uri.authority().filter(|_| version >= Version::HTTP_2);
+        let named = match (host, authority) {
+            (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority.as_str()) => {
+                return Err(Unreadable::bad("`Host` and `:authority` differ"));
+            }
+            (Some(host), _) => host,
+            (None, Some(authority)) => authority.as_str(),
+            (None, None) => return Err(Unreadable::bad("there is no `Host` header")),
+        };
+        let named = canonical(named, self.https).ok_or_else(|| Unreadable::bad("the `Host` header is not valid"))?;
+        let known = named == self.authority || self.names.contains(&named);
+        known
+            .then_some(())
+            .ok_or_else(|| Unreadable::bad("the `Host` is not a name of this server"))
+    }
+}
+
+/// Lower case, without the scheme's own port; `None` for anything but `host` or `host:port`.
+fn canonical(text: &str, https: bool) -> Option<Authority> {
+    let text = text.to_ascii_lowercase();
+    let read: Authority = text.parse().ok()?;
+    let host_chars = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | ':' | '[' | ']');
+    if read.host().is_empty() || !text.chars().all(host_chars) {
+        return None;
+    }
+    match read.port() {
+        None if text.len() == read.host().len() => Some(read),
+        None => None,
+        Some(port) if Some(port.as_u16()) == Some(if https { 443 } else { 80 }) => read.host().parse().ok(),
+        Some(port) if text == format!("{}:{}", read.host(), port.as_u16()) => Some(read),
+        Some(_) => None,
+    }
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, ()> {
+    HeaderValue::from_str(text).map_err(|_| ())
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+#[cfg(test)]
+mod tests;

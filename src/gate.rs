@@ -1,0 +1,351 @@
+//! The line that every request walks, from the first byte to the last.
+
+mod authorize;
+mod consult;
+mod introspection;
+mod issued;
+mod issuers;
+mod learned;
+mod metadata;
+mod recognise;
+mod request;
+mod restore;
+mod revoke;
+mod tokens;
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRANSFER_ENCODING},
+};
+use serde_json::Value;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use self::{
+    issuers::Issuers,
+    learned::Learned,
+    metadata::path_of,
+    recognise::{Content, Recognised, Recognition},
+};
+use crate::{
+    audit::Audit,
+    body::{self, Body},
+    clock::Clock,
+    exchange::{Arrival, Exchange, Outside},
+    interceptor::Interceptors,
+    preset::Preset,
+    refusal::{Occasion, Page, Refusal, Style},
+    route::Action,
+    token::Reissuer,
+    upstream::{Upstream, UpstreamError},
+};
+
+/// What a gate is made of.
+pub struct Parts {
+    /// `environment` in `proxy.toml`.
+    pub environment: String,
+    /// How the outside sees this proxy.
+    pub outside: Outside,
+    /// The identity provider behind it.
+    pub upstream: Upstream,
+    /// What is recognised; paths from discovery are filled in when the first request comes.
+    pub preset: Preset,
+    /// Who is asked.
+    pub interceptors: Interceptors,
+    /// Signs tokens again and maps them back.
+    pub reissuer: Reissuer,
+    /// Where every verdict is recorded before it has an effect.
+    pub audit: Audit,
+    /// The wall clock.
+    pub clock: Clock,
+    /// The status of a denial at an OAuth endpoint.
+    pub denied: StatusCode,
+    /// The page that browsers are shown.
+    pub page: Page,
+    /// Form fields that are sent as attributes of a signup.
+    pub signup_attributes: Vec<String>,
+    /// Whether a native upstream token is refused.
+    pub require_reissued: bool,
+    /// A token longer than this is warned about, in bytes.
+    pub warn_size: usize,
+}
+
+/// The line, with everything a request meets on it. Made once for a configuration, shared by all connections.
+pub struct Gate {
+    parts: Parts,
+    origin: String,
+    preset: ArcSwapOption<Preset>,
+    issuers: Issuers,
+    learned: Learned,
+    tasks: TaskTracker,
+}
+
+impl std::ops::Deref for Gate {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+impl Gate {
+    /// Puts the parts together; talks to nobody yet.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let origin = parts.outside.origin();
+        let mut headers = HeaderMap::new();
+        parts.outside.stamp(&mut headers, None);
+        let known = (!parts.preset.needs_discovery()).then(|| Arc::new(parts.preset.clone()));
+        Arc::new(Self {
+            issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
+            preset: ArcSwapOption::new(known),
+            learned: Learned::default(),
+            tasks: TaskTracker::new(),
+            origin,
+            parts,
+        })
+    }
+
+    /// One request, from the first byte to the last. Read this to see what happens to it.
+    pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let arrival = Arrival::new(Uuid::now_v7(), self.clock.now(), Instant::now(), peer, &parts.headers);
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let mut exchange = match Exchange::read(arrival.clone(), parts, &self.outside) {
+            Ok(exchange) => exchange,
+            Err(unreadable) => {
+                let occasion = Occasion {
+                    request_id: &arrival.request_id,
+                    method: method.as_str(),
+                    path: &path,
+                    back: None,
+                };
+                return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
+            }
+        };
+        match self.recognise(&exchange, body).await {
+            Err(refusal) => self.refuse(&exchange, None, refusal),
+            Ok(Recognition::None(content)) => {
+                let streamed = self.pass(&mut exchange, content).await;
+                streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal))
+            }
+            // A verdict, its record and what follows from it are not undone by a client that goes away.
+            Ok(Recognition::Found(recognised)) => {
+                let request_id = exchange.arrival.request_id.clone();
+                let gate = Arc::clone(&self);
+                let acted = self.tasks.spawn(async move { gate.act(exchange, recognised).await });
+                acted.await.unwrap_or_else(|e| {
+                    let occasion = Occasion {
+                        request_id: &request_id,
+                        method: method.as_str(),
+                        path: &path,
+                        back: None,
+                    };
+                    Refusal::ourselves(format!("a request's task ended early: {e}"))
+                        .into_response(&self.oauth(), &occasion)
+                })
+            }
+        }
+    }
+
+    /// Waits for consults, records and revocations that are under way. Call it when no more requests come.
+    pub async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.audit.close().await;
+    }
+
+    /// What the route says is done.
+    async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
+        let outcome = self.act_or_refuse(&mut exchange, &mut recognised).await;
+        let response = outcome.unwrap_or_else(|refusal| self.refuse(&exchange, Some(&recognised), refusal));
+        tracing::info!(
+            request_id = %exchange.arrival.request_id,
+            client.ip = %exchange.client_ip,
+            operation = %recognised.route.name,
+            status = response.status().as_u16(),
+            duration_ms = exchange.arrival.started.elapsed().as_millis() as u64,
+            "{} {} was `{}`",
+            exchange.method,
+            exchange.target.path(),
+            recognised.route.name,
+        );
+        response
+    }
+
+    async fn act_or_refuse(
+        self: &Arc<Self>,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
+        let caller = self.restore_bearer(exchange, &recognised.preset)?;
+        let bearer = self.restore_parameters(recognised)?;
+        match recognised.route.does {
+            Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
+            Action::Tokens => self.tokens(exchange, recognised).await,
+            Action::Authorize => self.authorize(exchange, recognised).await,
+            Action::Introspect => self.introspect(exchange, recognised, bearer).await,
+            Action::Userinfo => self.userinfo(exchange, recognised).await,
+            Action::Discovery => self.discovery(exchange, recognised).await,
+            Action::Jwks => self.jwks(recognised).await,
+            Action::PublicKey => self.public_key(exchange, recognised).await,
+            Action::Restore | Action::Pass => self.forward(exchange, recognised).await,
+            Action::Refuse => Err(Refusal::rule(
+                "invalid_request",
+                recognised.route.because.clone().unwrap_or_default(),
+            )),
+        }
+    }
+
+    /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
+    async fn pass(&self, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
+        let preset = self.preset().await?;
+        self.restore_bearer(exchange, &preset)?;
+        if exchange.wants_websocket()
+            && preset
+                .websockets
+                .iter()
+                .any(|path| path.captures(exchange.target.path()).is_some())
+        {
+            return self
+                .upstream
+                .upgrade(exchange.to_upstream(body::empty()), &self.tasks)
+                .await
+                .map_err(away);
+        }
+        let body = written(exchange, content);
+        self.upstream.relay(exchange.to_upstream(body)).await.map_err(away)
+    }
+
+    /// Forwards what was judged, not what was sent, and streams the answer.
+    async fn forward(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Body>, Refusal> {
+        let request = judged(exchange, recognised)?;
+        self.upstream.relay(request).await.map_err(away)
+    }
+
+    /// Forwards what was judged, and holds the answer.
+    async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
+        let request = judged(exchange, recognised)?;
+        self.upstream.call(request).await.map_err(away)
+    }
+
+    /// A request of our own.
+    async fn send(
+        &self,
+        method: Method,
+        target: &str,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Bytes>, UpstreamError> {
+        self.outside.stamp(&mut headers, None);
+        let mut request = Request::new(body::full(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = target
+            .parse()
+            .map_err(|_| UpstreamError::Broken("it names an endpoint that is no path".into()))?;
+        *request.headers_mut() = headers;
+        self.upstream.call(request).await
+    }
+
+    /// What is recognised; for a preset whose paths come from discovery, once that was found.
+    async fn preset(&self) -> Result<Arc<Preset>, Refusal> {
+        if let Some(preset) = self.preset.load_full() {
+            return Ok(preset);
+        }
+        let path = self.parts.preset.issuer.discovery.as_str();
+        let document = self.issuers.document(path).await.map_err(|e| {
+            // Without it a token request cannot be told from others, so nothing may pass.
+            Refusal::ourselves(format!("the upstream's discovery document is not there yet: {e}"))
+        })?;
+        let found = |member: &str| document.get(member).and_then(Value::as_str).and_then(path_of);
+        let preset = Arc::new(self.parts.preset.clone().discovered(found));
+        self.preset.store(Some(Arc::clone(&preset)));
+        Ok(preset)
+    }
+
+    fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {
+        let style = match recognised.map(|r| (r.route.denial.as_str(), &r.preset)) {
+            Some(("page", _)) => Style::Page(&self.page),
+            Some((name, preset)) => preset.denial.get(name).map_or_else(|| self.oauth(), Style::Own),
+            None if exchange.wants_html() => Style::Page(&self.page),
+            None => self.oauth(),
+        };
+        let back = exchange.headers.get(REFERER).and_then(|value| value.to_str().ok());
+        let occasion = Occasion {
+            request_id: &exchange.arrival.request_id,
+            method: exchange.method.as_str(),
+            path: exchange.target.path(),
+            back: back.filter(|back| {
+                back.strip_prefix(&self.origin)
+                    .is_some_and(|path| path.starts_with('/'))
+            }),
+        };
+        refusal.into_response(&style, &occasion)
+    }
+
+    fn oauth(&self) -> Style<'static> {
+        Style::OAuth { denied: self.denied }
+    }
+}
+
+/// The request that was judged: its query and body are written anew from what was read of them.
+fn judged(exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Request<Body>, Refusal> {
+    if !recognised.query.is_empty() {
+        let target = exchange.target.with_query(&recognised.query.to_urlencoded());
+        exchange.target = target.map_err(|e| Refusal::client(e.status, e.reason))?;
+    }
+    let content = std::mem::replace(&mut recognised.content, Content::Empty);
+    let body = written(exchange, content);
+    Ok(exchange.to_upstream(body))
+}
+
+/// A body that was read is written anew; one that was not streams.
+fn written(exchange: &mut Exchange, content: Content) -> Body {
+    let (media_type, bytes) = match content {
+        Content::Unread(body) => return body.into_inner(),
+        Content::Empty => return body::empty(),
+        Content::Form(form) => ("application/x-www-form-urlencoded", form.to_urlencoded()),
+        Content::Json(document) => ("application/json", document.to_string()),
+    };
+    // A JSON type of its own, such as SCIM's, stays.
+    let keeps = media_type == "application/json" && exchange.headers.contains_key(CONTENT_TYPE);
+    if !keeps {
+        exchange
+            .headers
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    exchange.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    body::full(bytes)
+}
+
+/// A held answer, passed on as it came.
+fn relayed(answer: Response<Bytes>) -> Response<Body> {
+    answer.map(body::full)
+}
+
+/// A held answer with another body.
+fn with_body(answer: Response<Bytes>, body: String) -> Response<Body> {
+    let (mut parts, _) = answer.into_parts();
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ETAG] {
+        parts.headers.remove(name);
+    }
+    Response::from_parts(parts, body::full(body))
+}
+
+/// A held answer with a JSON document for its body.
+fn with_json(answer: Response<Bytes>, document: &Value) -> Response<Body> {
+    with_body(answer, document.to_string())
+}
+
+/// What a client is answered when the upstream is away.
+fn away(error: UpstreamError) -> Refusal {
+    match error {
+        UpstreamError::Status(status) if status.is_client_error() => {
+            Refusal::client(status, "the provider does not have this")
+        }
+        error => Refusal::upstream(error.status(), error.to_string()),
+    }
+}

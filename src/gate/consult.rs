@@ -1,0 +1,155 @@
+//! Asking the interceptors, and recording what they said before anybody sees its effect.
+
+use http::Response;
+use serde_json::{Map, Value};
+
+use super::{
+    Gate,
+    recognise::{Content, Recognised},
+};
+use crate::{
+    audit::Entry,
+    body::Body,
+    event::{Context, Event, TokenClaims, Trigger},
+    exchange::Exchange,
+    facts::{self, Materials},
+    refusal::Refusal,
+    verdict::{Additions, DecidedBy, Decision, Effect, Verdict},
+};
+
+/// How many events one request may make (users of an import). More are refused: each would wait for its answer in turn.
+const MOST_EVENTS: usize = 50;
+
+impl Gate {
+    /// A gate before: ask, then forward what was judged.
+    pub(super) async fn consult_before(
+        &self,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+        caller: Option<&Map<String, Value>>,
+    ) -> Result<Response<Body>, Refusal> {
+        let Some(trigger) = recognised.route.trigger else {
+            return Err(Refusal::ourselves("the route consults and names no trigger"));
+        };
+        for item in items(recognised)? {
+            let event = self.event_before(exchange, recognised, trigger, caller, item);
+            self.ask(&event, &TokenClaims::default()).await?;
+        }
+        self.forward(exchange, recognised).await
+    }
+
+    /// Asks whoever applies, records every consultation, and gives what ALLOW adds.
+    ///
+    /// # Errors
+    /// DENY, a failure policy's deny, or an audit that cannot be written.
+    pub(super) async fn ask(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
+        if !self.interceptors.applies(event) {
+            return Ok(Additions::default());
+        }
+        let verdict = self.interceptors.consult(event, existing).await;
+        self.audit
+            .record(Entry::of_verdict(event, &verdict))
+            .await
+            .map_err(|e| Refusal::ourselves(format!("the audit cannot be written: {e}")))?;
+        log(event, &verdict);
+        match verdict.decision {
+            Decision::Allow(additions) => Ok(additions),
+            Decision::Deny { message } => Err(denial(
+                message,
+                &verdict.consultations.last().map(|c| (c.decided_by, &c.interceptor)),
+            )),
+        }
+    }
+
+    /// The circumstances that every event has.
+    pub(super) fn context(&self, exchange: &Exchange, recognised: &Recognised) -> Context {
+        Context {
+            environment_id: self.environment.clone(),
+            ip_address: Some(exchange.client_ip),
+            user_agent: exchange.user_agent().map(str::to_owned),
+            triggered_at: exchange.arrival.received,
+            request_id: exchange.arrival.request_id.clone(),
+            trace_id: Some(exchange.arrival.trace.id().to_owned()),
+            operation: Some(recognised.route.name.clone()),
+            ..Context::default()
+        }
+    }
+
+    fn event_before(
+        &self,
+        exchange: &Exchange,
+        recognised: &Recognised,
+        trigger: Trigger,
+        caller: Option<&Map<String, Value>>,
+        item: Option<&Value>,
+    ) -> Event {
+        let mut context = self.context(exchange, recognised);
+        let materials = Materials {
+            form: recognised.form(),
+            query: Some(&recognised.query),
+            captures: Some(&recognised.captures),
+            json: match &recognised.content {
+                Content::Json(document) => Some(document),
+                _ => None,
+            },
+            item,
+            claims: None,
+            caller,
+            signup_attributes: if trigger == Trigger::PreSignup {
+                &self.signup_attributes
+            } else {
+                &[]
+            },
+        };
+        let data = facts::gather(&recognised.route, &materials, &mut context);
+        Event { trigger, context, data }
+    }
+}
+
+/// The elements that one event each is made for: none, where the route makes just one event.
+fn items(recognised: &Recognised) -> Result<Vec<Option<&Value>>, Refusal> {
+    let Some(pointer) = &recognised.route.each else {
+        return Ok(vec![None]);
+    };
+    let Content::Json(document) = &recognised.content else {
+        return Ok(vec![None]);
+    };
+    match document.pointer(pointer) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) if items.len() <= MOST_EVENTS => Ok(items.iter().map(Some).collect()),
+        Some(Value::Array(_)) => Err(Refusal::rule(
+            "invalid_request",
+            format!("at most {MOST_EVENTS} accounts can be made by one request through this proxy; send them in parts"),
+        )),
+        Some(_) => Err(Refusal::rule(
+            "invalid_request",
+            format!("`{pointer}` must be an array"),
+        )),
+    }
+}
+
+fn denial(message: Option<String>, last: &Option<(DecidedBy, &String)>) -> Refusal {
+    match last {
+        Some((DecidedBy::Endpoint, _)) | None => Refusal::denied(message),
+        Some((rule, interceptor)) => Refusal::failed_closed(format!(
+            "the interceptor `{interceptor}` gave no valid verdict ({rule:?})"
+        )),
+    }
+}
+
+fn log(event: &Event, verdict: &Verdict) {
+    for c in &verdict.consultations {
+        let effect = if c.effect == Effect::Allow { "allowed" } else { "denied" };
+        tracing::info!(
+            request_id = %event.context.request_id,
+            trigger = %event.trigger,
+            interceptor.name = %c.interceptor,
+            operation = event.context.operation.as_deref(),
+            decision = effect,
+            duration_ms = c.duration.as_millis() as u64,
+            "`{}` {effect} {}",
+            c.interceptor,
+            event.trigger,
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! What the provider publishes of itself: keys are ours, and nothing is announced that is refused.
+
+use http::{
+    HeaderName, HeaderValue, Response,
+    header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE},
+};
+use serde_json::{Map, Value, json};
+
+use super::{Gate, recognise::Recognised};
+use crate::{
+    body::{self, Body},
+    exchange::Exchange,
+    preset::Preset,
+    refusal::Refusal,
+    route::Action,
+    upstream::UpstreamError,
+};
+
+/// Members that list what the upstream signs besides tokens; none of it is served.
+const NOT_SERVED: [&str; 9] = [
+    "authorization_signing_alg_values_supported",
+    "authorization_encryption_alg_values_supported",
+    "authorization_encryption_enc_values_supported",
+    "userinfo_signing_alg_values_supported",
+    "userinfo_encryption_alg_values_supported",
+    "userinfo_encryption_enc_values_supported",
+    "introspection_signing_alg_values_supported",
+    "id_token_encryption_alg_values_supported",
+    "id_token_encryption_enc_values_supported",
+];
+
+/// Lists in discovery, and the parameter whose rules say which of their items are refused.
+const LISTS: [(&str, Action, &str); 3] = [
+    ("response_types_supported", Action::Authorize, "response_type"),
+    ("response_modes_supported", Action::Authorize, "response_mode"),
+    ("grant_types_supported", Action::Tokens, "grant_type"),
+];
+
+impl Gate {
+    /// The JWKS (RFC 7517 §5): Tollgate's keys alone, and the upstream's encryption keys.
+    pub(super) async fn jwks(&self, recognised: &Recognised) -> Result<Response<Body>, Refusal> {
+        let mut jwks = self.reissuer.ring().jwks(self.clock.now());
+        match self.issuers.of(&recognised.preset, &recognised.captures).await {
+            Ok(issuer) => {
+                if let Some(keys) = jwks.get_mut("keys").and_then(Value::as_array_mut) {
+                    keys.extend(issuer.keys().encryption_keys().iter().cloned());
+                }
+            }
+            Err(UpstreamError::Status(status)) if status.is_client_error() => {
+                return Err(Refusal::client(status, "there is no such issuer"));
+            }
+            // Our keys do not depend on the upstream: clients that start while it is away find them.
+            Err(e) => tracing::warn!(error = %e, "the upstream's encryption keys are left out of the key set: {e}"),
+        }
+        Ok(published(&jwks))
+    }
+
+    /// Discovery (OIDC Discovery §4, RFC 8414): the algorithms that we sign with, without what is refused.
+    pub(super) async fn discovery(
+        &self,
+        exchange: &Exchange,
+        recognised: &Recognised,
+    ) -> Result<Response<Body>, Refusal> {
+        let document = self
+            .issuers
+            .document(exchange.target.path())
+            .await
+            .map_err(super::away)?;
+        let Value::Object(mut members) = (*document).clone() else {
+            return Err(Refusal::upstream(
+                http::StatusCode::BAD_GATEWAY,
+                "the discovery document is no JSON object",
+            ));
+        };
+        self.correct(&mut members, &recognised.preset);
+        Ok(published(&Value::Object(members)))
+    }
+
+    /// Keycloak's `GET /realms/{realm}`, which names a public key outside the JWKS.
+    pub(super) async fn public_key(
+        &self,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
+        let answer = self.call(exchange, recognised).await?;
+        let Ok(Value::Object(mut members)) = crate::json::parse(answer.body()) else {
+            return Ok(super::relayed(answer));
+        };
+        if members.contains_key("public_key") {
+            let own = self.reissuer.ring().rsa_public_key_spki_base64(self.clock.now());
+            members.insert("public_key".into(), own.map_or(Value::Null, Value::String));
+        }
+        Ok(super::with_json(answer, &Value::Object(members)))
+    }
+
+    fn correct(&self, members: &mut Map<String, Value>, preset: &Preset) {
+        let own = self.reissuer.ring().algorithms();
+        if let Some(Value::Array(names)) = members.get_mut("id_token_signing_alg_values_supported") {
+            names.retain(|name| name.as_str().is_some_and(|name| own.contains(&name)));
+            if names.is_empty() {
+                names.extend(own.iter().map(|name| json!(name)));
+            }
+        }
+        for member in NOT_SERVED {
+            members.shift_remove(member);
+        }
+        for (member, action, parameter) in LISTS {
+            let rules = preset
+                .routes
+                .iter()
+                .filter(|route| route.does == action)
+                .flat_map(|route| &route.refuse);
+            let rules: Vec<_> = rules.filter(|rule| rule.parameter == parameter).collect();
+            if let Some(Value::Array(values)) = members.get_mut(member) {
+                values.retain(|value| {
+                    value
+                        .as_str()
+                        .is_none_or(|value| !rules.iter().any(|rule| rule.refuses(value)))
+                });
+            }
+        }
+        let refused: Vec<String> = members
+            .iter()
+            .filter_map(|(name, value)| Some((name, path_of(value.as_str()?)?)))
+            .filter(|(_, path)| {
+                preset
+                    .candidates("POST", path)
+                    .first()
+                    .is_some_and(|c| c.route.does == Action::Refuse)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in refused {
+            members.shift_remove(&name);
+        }
+    }
+}
+
+/// The path of an endpoint's URL.
+pub(super) fn path_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    uri.scheme()?;
+    Some(uri.path().to_owned())
+}
+
+/// A document that any page may read and any cache may keep for five minutes.
+fn published(document: &Value) -> Response<Body> {
+    let mut response = Response::new(body::full(document.to_string()));
+    for (name, value) in [
+        (CONTENT_TYPE, "application/json"),
+        (CACHE_CONTROL, "public, max-age=300"),
+        (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (HeaderName::from_static("x-content-type-options"), "nosniff"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,264 @@
+//! From a request's head, and its body where that decides, to the route it is.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::Value;
+use sync_wrapper::SyncWrapper;
+
+use super::Gate;
+use crate::{
+    body::{self, Body, Unread},
+    exchange::Exchange,
+    form::Form,
+    json,
+    preset::{Candidate, Preset},
+    refusal::Refusal,
+    route::{Action, BodyKind, Captures, Route, Rule, Sign, Source},
+};
+
+/// The largest body of a recognised request, in bytes.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// A request's body, as far as it was read.
+pub(super) enum Content {
+    /// Not looked at: it streams.
+    Unread(SyncWrapper<Body>),
+    /// There is none.
+    Empty,
+    /// A form, whichever way it was encoded.
+    Form(Form),
+    /// A JSON document.
+    Json(Value),
+}
+
+/// A request that a route was found for.
+pub(super) struct Recognised {
+    /// The route.
+    pub(super) route: Arc<Route>,
+    /// The preset that it is from.
+    pub(super) preset: Arc<Preset>,
+    /// What the path's `{name}`s took.
+    pub(super) captures: Captures,
+    /// The query, read strictly.
+    pub(super) query: Form,
+    /// The body, read strictly where the route lists encodings.
+    pub(super) content: Content,
+}
+
+/// What became of looking for a route.
+pub(super) enum Recognition {
+    /// One was found.
+    Found(Recognised),
+    /// None fits: the request streams through.
+    None(Content),
+}
+
+impl Recognised {
+    /// The body as a form; empty where it is another thing.
+    pub(super) fn form(&self) -> Option<&Form> {
+        match &self.content {
+            Content::Form(form) => Some(form),
+            _ => None,
+        }
+    }
+
+    /// Every parameter with its name, the query first.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.query.iter().chain(self.form().into_iter().flat_map(Form::iter))
+    }
+}
+
+impl Gate {
+    /// Finds the route of a request. Reads the body only where a candidate lists encodings.
+    ///
+    /// # Errors
+    /// What could be read in two ways is refused: another content type, a content encoding, a parameter that occurs twice.
+    pub(super) async fn recognise(&self, exchange: &Exchange, body: Body) -> Result<Recognition, Refusal> {
+        let preset = self.preset().await?;
+        let candidates = preset.candidates(exchange.method.as_str(), exchange.target.path());
+        if candidates.is_empty() {
+            return Ok(Recognition::None(unread(body)));
+        }
+        let kinds: Vec<BodyKind> = candidates.iter().flat_map(|c| c.route.bodies.iter().copied()).collect();
+        let content = if kinds.is_empty() {
+            unread(body)
+        } else {
+            read(exchange, body, &kinds).await?
+        };
+        let query = Form::query(exchange.target.query().unwrap_or_default()).map_err(unreadable)?;
+
+        let mut found = None;
+        for candidate in candidates {
+            if self.has_a_sign(&preset, &candidate, &query, &content).await {
+                found = Some(candidate);
+                break;
+            }
+        }
+        let Some(Candidate { route, captures }) = found else {
+            return Ok(Recognition::None(content));
+        };
+        let recognised = Recognised {
+            route,
+            preset,
+            captures,
+            query,
+            content,
+        };
+        if recognised.route.does != Action::Pass {
+            refuse_doubles(&recognised)?;
+            refuse_by_rule(&recognised.route.refuse, recognised.parameters())?;
+        }
+        Ok(Recognition::Found(recognised))
+    }
+
+    async fn has_a_sign(&self, preset: &Preset, candidate: &Candidate, query: &Form, content: &Content) -> bool {
+        let route = &candidate.route;
+        if route.only_if.is_empty() {
+            return true;
+        }
+        for sign in &route.only_if {
+            let seen = match (sign, content) {
+                (Sign::Form(fields), Content::Form(form)) => fields.iter().all(|field| form.get(field).is_some()),
+                (Sign::Form(_), _) => false,
+                (Sign::Query(name), _) => query.get(name).is_some(),
+                (Sign::Learned(name), _) => self.carries_learned(preset, name, &candidate.captures, query).await,
+            };
+            if seen {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn unread(body: Body) -> Content {
+    Content::Unread(SyncWrapper::new(body))
+}
+
+/// Refuses what one of the rules names.
+pub(super) fn refuse_by_rule<'a>(
+    rules: &[Rule],
+    parameters: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<(), Refusal> {
+    for (name, value) in parameters {
+        if let Some(rule) = rules.iter().find(|rule| rule.parameter == name && rule.refuses(value)) {
+            return Err(Refusal::rule(&rule.error, &rule.because));
+        }
+    }
+    Ok(())
+}
+
+async fn read(exchange: &Exchange, body: Body, kinds: &[BodyKind]) -> Result<Content, Refusal> {
+    let bytes = body::read_all(body, BODY_LIMIT).await.map_err(|e| {
+        let status = match e {
+            Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Unread::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Unread::Broken(_) => StatusCode::BAD_REQUEST,
+        };
+        Refusal::client(status, e.to_string())
+    })?;
+    let may = |kind| kinds.contains(&kind);
+    if bytes.is_empty() && (may(BodyKind::Empty) || matches!(exchange.method, Method::GET | Method::HEAD)) {
+        return Ok(Content::Empty);
+    }
+    let content_type = exchange.content().map_err(|e| Refusal::client(e.status, e.reason))?;
+    let (essence, header) = content_type
+        .as_ref()
+        .map_or(("", ""), |c| (c.essence.as_str(), c.value.as_str()));
+    let is_json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    match essence {
+        "application/x-www-form-urlencoded" if may(BodyKind::Form) => {
+            Form::urlencoded(&bytes).map(Content::Form).map_err(unreadable)
+        }
+        "multipart/form-data" if may(BodyKind::Multipart) => {
+            Form::multipart(&bytes, header).map(Content::Form).map_err(unreadable)
+        }
+        _ if is_json && may(BodyKind::Json) => json::parse(&bytes).map(Content::Json).map_err(|e| {
+            Refusal::client(
+                StatusCode::BAD_REQUEST,
+                format!("the body is not the JSON that this proxy reads: {e}"),
+            )
+        }),
+        _ => Err(Refusal::client(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            format!(
+                "this request takes {}",
+                kinds.iter().copied().map(media_type).collect::<Vec<_>>().join(" or ")
+            ),
+        )),
+    }
+}
+
+fn unreadable(misread: crate::form::Misread) -> Refusal {
+    Refusal::client(StatusCode::BAD_REQUEST, misread.to_string())
+}
+
+fn media_type(kind: BodyKind) -> &'static str {
+    match kind {
+        BodyKind::Form => "application/x-www-form-urlencoded",
+        BodyKind::Multipart => "multipart/form-data",
+        BodyKind::Json => "application/json",
+        BodyKind::Empty => "no body",
+    }
+}
+
+/// A parameter that occurs twice, or in query and form, is read differently by different servers. A browser form may repeat
+/// fields (a choice of several); there only those that the event or the recognition reads are refused.
+fn refuse_doubles(recognised: &Recognised) -> Result<(), Refusal> {
+    let route = &recognised.route;
+    let mut seen = Vec::new();
+    for (name, _) in recognised.parameters() {
+        if seen.contains(&name) && (route.does != Action::Consult || reads(recognised, name)) {
+            return Err(Refusal::client(
+                StatusCode::BAD_REQUEST,
+                format!("the parameter `{name}` occurs more than once"),
+            ));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+fn reads(recognised: &Recognised, parameter: &str) -> bool {
+    let in_facts = recognised
+        .route
+        .facts
+        .values()
+        .flat_map(|sources| &sources.0)
+        .any(|source| match source {
+            Source::Form(name) | Source::Query(name) => match name.strip_suffix('*') {
+                Some(prefix) => parameter.starts_with(prefix),
+                None => name == parameter,
+            },
+            _ => false,
+        });
+    let in_signs = recognised.route.only_if.iter().any(|sign| match sign {
+        Sign::Form(fields) => fields.iter().any(|field| field == parameter),
+        Sign::Query(name) => name == parameter,
+        Sign::Learned(_) => false,
+    });
+    let is_learned = recognised
+        .preset
+        .learn
+        .values()
+        .any(|learn| learn.parameter == parameter);
+    in_facts || in_signs || is_learned
+}
+
+/// Whether a header names a media type.
+pub(super) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    headers
+        .get_all(http::header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            range
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .eq_ignore_ascii_case(media_type)
+        })
+}

@@ -1,0 +1,215 @@
+//! Whom an interceptor is asked about.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Conditions;
+use crate::{event::Context, misconfigured::Misconfigured};
+
+/// `when` and `unless` of one interceptor, ready to be matched.
+#[derive(Debug)]
+pub(super) struct Selector {
+    when: Lists,
+    unless: Lists,
+}
+
+impl Selector {
+    /// Errors: a network that is none, under `when.networks.N` or `unless.networks.N`.
+    pub(super) fn build(when: &Conditions, unless: &Conditions) -> Result<Self, Vec<Misconfigured>> {
+        let below =
+            |parent: &'static str| move |found: Vec<Misconfigured>| found.into_iter().map(move |f| f.below(parent));
+        match (Lists::build(when), Lists::build(unless)) {
+            (Ok(when), Ok(unless)) => Ok(Self { when, unless }),
+            (when, unless) => Err(when
+                .err()
+                .into_iter()
+                .flat_map(below("when"))
+                .chain(unless.err().into_iter().flat_map(below("unless")))
+                .collect()),
+        }
+    }
+
+    /// Whether the interceptor is to be asked. In doubt it is: a value that the event does not know, or a name in
+    /// another case, never takes an event out.
+    pub(super) fn matches(&self, context: &Context) -> bool {
+        self.when.all_match(context, Doubt::Matches)
+            && (self.unless.is_empty() || !self.unless.all_match(context, Doubt::Differs))
+    }
+}
+
+#[derive(Debug)]
+struct Lists {
+    realms: Vec<String>,
+    clients: Vec<String>,
+    grants: Vec<String>,
+    networks: Vec<IpNet>,
+}
+
+/// How a value is taken that is unknown, or that is equal but for upper and lower case: some databases tell realms
+/// apart by case and some do not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Doubt {
+    Matches,
+    Differs,
+}
+
+impl Lists {
+    fn build(conditions: &Conditions) -> Result<Self, Vec<Misconfigured>> {
+        let mut networks = Vec::new();
+        let mut found = Vec::new();
+        for (index, text) in conditions.networks.iter().enumerate() {
+            match text
+                .parse::<IpNet>()
+                .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+            {
+                Ok(network) => networks.push(network),
+                Err(_) => found.push(
+                    Misconfigured::new(format!("networks.{index}"), format!("`{text}` is no network"))
+                        .hint("write it like `10.0.0.0/8`, `2001:db8::/32` or `192.0.2.7`"),
+                ),
+            }
+        }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        Ok(Self {
+            realms: conditions.realms.clone(),
+            clients: conditions.clients.clone(),
+            grants: conditions.grants.clone(),
+            networks,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.realms.is_empty() && self.clients.is_empty() && self.grants.is_empty() && self.networks.is_empty()
+    }
+
+    fn all_match(&self, context: &Context, doubt: Doubt) -> bool {
+        let named = |patterns: &[String], value: Option<&str>| {
+            patterns.is_empty()
+                || value.map_or(doubt == Doubt::Matches, |value| {
+                    patterns.iter().any(|pattern| fits(pattern, value, doubt))
+                })
+        };
+        let inside = |address: IpAddr| {
+            // A listener on `[::]` sees IPv4 clients as `::ffff:a.b.c.d`.
+            let address = address.to_canonical();
+            self.networks.iter().any(|network| network.contains(&address))
+        };
+        named(&self.realms, context.realm.as_deref().or(context.tenant.as_deref()))
+            && named(&self.clients, context.client_id.as_deref())
+            && named(&self.grants, context.grant_type.as_deref())
+            && (self.networks.is_empty() || context.ip_address.map_or(doubt == Doubt::Matches, inside))
+    }
+}
+
+/// Whether `value` fits `pattern`, in which `*` stands for any characters, also none.
+fn fits(pattern: &str, value: &str, doubt: Doubt) -> bool {
+    if doubt == Doubt::Matches {
+        return glob(&pattern.to_lowercase(), &value.to_lowercase());
+    }
+    glob(pattern, value)
+}
+
+/// Takes each piece between two `*` at its first occurrence, so that no pattern takes more than linear time per piece.
+fn glob(pattern: &str, value: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == value;
+    };
+    let Some(mut value) = value.strip_prefix(first) else {
+        return false;
+    };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for piece in middle.split('*') {
+        let Some((_, after)) = value.split_once(piece) else {
+            return false;
+        };
+        value = after;
+    }
+    value.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(items: &[&str]) -> Vec<String> {
+        items.iter().map(|s| (*s).to_owned()).collect()
+    }
+
+    fn context() -> Context {
+        Context {
+            realm: Some("customers".into()),
+            client_id: Some("web-app".into()),
+            grant_type: Some("authorization_code".into()),
+            ip_address: Some("::ffff:10.1.2.3".parse().unwrap()),
+            ..Context::default()
+        }
+    }
+
+    fn asked(when: Conditions, unless: Conditions, context: &Context) -> bool {
+        Selector::build(&when, &unless).unwrap().matches(context)
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, fitting, other) in [
+            ("web-*", "web-app", "mobile-web-app"),
+            ("*", "", "-"),
+            ("*-app", "web-app", "web-app2"),
+            ("a*b*c", "a.b.b.c", "a.c.b"),
+            ("*b*", "abc", "aac"),
+            ("a**c", "ac", "ab"),
+            ("web", "web", "web2"),
+            ("aba*aba", "abaaba", "aba"),
+        ] {
+            assert!(glob(pattern, fitting), "{pattern} {fitting}");
+            assert!(pattern == "*" || !glob(pattern, other), "{pattern} {other}");
+        }
+    }
+
+    #[test]
+    fn every_list_that_is_given_must_match_and_one_item_of_it_is_enough() {
+        let when = |realms: &[&str], networks: &[&str]| Conditions {
+            realms: list(realms),
+            networks: list(networks),
+            ..Conditions::default()
+        };
+        let none = Conditions::default;
+        assert!(asked(none(), none(), &context()));
+        assert!(asked(when(&["staff", "cust*"], &["10.0.0.0/8"]), none(), &context()));
+        assert!(!asked(when(&["staff"], &["10.0.0.0/8"]), none(), &context()));
+        assert!(!asked(
+            when(&["customers"], &["192.0.2.0/24", "192.0.2.1"]),
+            none(),
+            &context()
+        ));
+        assert!(!asked(none(), when(&["customers"], &["10.0.0.0/8"]), &context()));
+        assert!(asked(none(), when(&["customers"], &["192.0.2.1"]), &context()));
+    }
+
+    #[test]
+    fn in_doubt_the_interceptor_is_asked() {
+        let clients = Conditions {
+            clients: list(&["admin-cli"]),
+            ..Conditions::default()
+        };
+        let none = Conditions::default;
+        for client_id in [None, Some("Admin-CLI".to_owned())] {
+            let context = Context { client_id, ..context() };
+            assert!(asked(clients.clone(), none(), &context));
+            assert!(asked(none(), clients.clone(), &context));
+        }
+    }
+
+    #[test]
+    fn a_network_that_is_none_is_found_by_its_place() {
+        let unless = Conditions {
+            networks: list(&["10.0.0.0/8", "10.0.0.0/33"]),
+            ..Conditions::default()
+        };
+        let found = Selector::build(&Conditions::default(), &unless).unwrap_err();
+        assert_eq!(found[0].key, "unless.networks.1");
+    }
+}

@@ -1,0 +1,315 @@
+//! One interceptor's part in a verdict: call, read, judge, and where that fails, its policies.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::{
+    Interceptor, Policy,
+    answer::{Answer, Head, Placing, document, down, invalid},
+    call::Call,
+    exchange::{Exchange, RawAnswer},
+};
+use crate::{
+    clock::Clock,
+    event::{Context, Event, TokenClaims, Trigger},
+    verdict::{Additions, Consultation, DecidedBy, Effect, Failure, FailureKind},
+};
+
+/// What an interceptor is asked, and what stands already.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) event: &'a Event,
+    /// The claims of the upstream's tokens.
+    pub(super) existing: &'a TokenClaims,
+    /// What the interceptors before this one add.
+    pub(super) earlier: &'a Additions,
+    pub(super) clock: &'a Clock,
+}
+
+/// The time that all interceptors of one request have together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget {
+    length: Duration,
+    end: Instant,
+}
+
+impl Budget {
+    /// A budget that begins to run now.
+    pub(super) fn start(length: Duration) -> Self {
+        let end = Instant::now() + length;
+        Self { length, end }
+    }
+}
+
+impl Interceptor {
+    /// Asks within the budget, minding cap, breaker and fail-open limit, and writes the log line.
+    pub(super) async fn ask(&self, question: &Question<'_>, budget: Budget) -> Consultation {
+        let mut consultation = self.open();
+        self.ask_guarded(question, budget, &mut consultation).await;
+        self.log(question.event, &consultation);
+        consultation
+    }
+
+    /// Asks without minding or touching cap, breaker and fail-open limit.
+    pub(super) async fn try_out(&self, question: &Question<'_>, record: &mut Vec<Exchange>) -> Consultation {
+        let mut consultation = self.open();
+        match self.body(question.event) {
+            Ok(body) => {
+                let deadline = Instant::now() + self.settings.timeout.0;
+                self.call(question, body, deadline, &mut consultation, Some(record))
+                    .await;
+            }
+            Err(failure) => deny(&mut consultation, DecidedBy::OnFailure, failure),
+        }
+        consultation
+    }
+
+    async fn ask_guarded(&self, question: &Question<'_>, budget: Budget, consultation: &mut Consultation) {
+        let Ok(_slot) = self.slots.try_acquire() else {
+            let cap = self.settings.max_concurrent;
+            let failure = down(format!(
+                "{cap} consultations are under way, as many as `max_concurrent` allows"
+            ));
+            // Denied whatever `on_failure` says: who sends enough requests must not open the gate by that.
+            return deny(consultation, DecidedBy::ConcurrencyCap, failure);
+        };
+        let body = match self.body(question.event) {
+            Ok(body) => body,
+            // Likewise: the size of an event is in the hands of whoever sent the request.
+            Err(failure) => return deny(consultation, DecidedBy::OnFailure, failure),
+        };
+        self.ask_admitted(question, body, budget, consultation).await;
+
+        let would_open = consultation.failure.is_some() && consultation.effect == Effect::Allow;
+        let may_open = self.fail_open_limit.record(would_open);
+        if would_open && !may_open {
+            consultation.effect = Effect::Deny;
+            consultation.decided_by = DecidedBy::FailOpenLimit;
+        }
+    }
+
+    async fn ask_admitted(
+        &self,
+        question: &Question<'_>,
+        body: Bytes,
+        budget: Budget,
+        consultation: &mut Consultation,
+    ) {
+        let now = Instant::now();
+        if now >= budget.end {
+            let failure = down("the interceptors before this one used up the time that all have together");
+            return self.fail(consultation, failure);
+        }
+        let Some(pass) = self.breaker.admit() else {
+            self.fail(consultation, down("the breaker is open: the endpoint was down lately"));
+            consultation.decided_by = DecidedBy::Breaker;
+            return;
+        };
+        let deadline = budget.end.min(now + self.settings.timeout.0);
+        self.call(question, body, deadline, consultation, None).await;
+        let is_down = consultation
+            .failure
+            .as_ref()
+            .is_some_and(|f| f.kind == FailureKind::Down);
+        // A call that the interceptors before it left less than half of its time says nothing about this endpoint.
+        let wanted = self.settings.timeout.0.min(budget.length);
+        let cut_short = deadline - now < wanted / 2 && Instant::now() >= deadline;
+        if !(is_down && cut_short) {
+            pass.report(is_down);
+        }
+    }
+
+    async fn call(
+        &self,
+        question: &Question<'_>,
+        body: Bytes,
+        deadline: Instant,
+        consultation: &mut Consultation,
+        record: Option<&mut Vec<Exchange>>,
+    ) {
+        let started = Instant::now();
+        let id = consultation.id.clone();
+        let call = Call {
+            id: &id,
+            body,
+            trace_id: question.event.context.trace_id.as_deref(),
+            deadline,
+            clock: question.clock,
+        };
+        let called = self.caller.call(&call, record).await;
+        consultation.duration = started.elapsed();
+        consultation.attempts = called.attempts;
+        consultation.status = called.status;
+        let judged = called
+            .outcome
+            .and_then(|(head, answer)| self.judge(question, head, &answer, consultation));
+        if let Err(failure) = judged {
+            self.fail(consultation, failure);
+        }
+    }
+
+    fn judge(
+        &self,
+        question: &Question<'_>,
+        head: Head,
+        answer: &RawAnswer,
+        consultation: &mut Consultation,
+    ) -> Result<(), Failure> {
+        let answer = match head {
+            Head::NoContent => Answer::allow(),
+            Head::Json => {
+                let document = document(answer)?;
+                Answer::read(consultation.answer.insert(document), question.event.trigger)?
+            }
+        };
+        consultation.reason = answer.reason;
+        consultation.annotations = answer.annotations;
+        consultation.warnings = answer.warnings;
+        let placing = Placing {
+            trigger: question.event.trigger,
+            claims_at: self.settings.claims_at.as_deref(),
+            may_override: &self.settings.may_override,
+        };
+        let (mut additions, warnings) = placing.place(&answer.claims, question.existing, question.earlier)?;
+        additions.organization_membership = answer.organization_membership;
+        let earlier = &question.earlier.organization_membership;
+        if earlier.is_some()
+            && additions.organization_membership.is_some()
+            && *earlier != additions.organization_membership
+        {
+            return Err(invalid(
+                "`response.create_organization_membership` differs from what an earlier interceptor set",
+            ));
+        }
+        consultation.warnings.extend(warnings);
+        consultation.additions = additions;
+        consultation.message = answer.message;
+        consultation.effect = answer.effect;
+        Ok(())
+    }
+
+    /// The policy for this kind of failure speaks.
+    fn fail(&self, consultation: &mut Consultation, failure: Failure) {
+        let (policy, decided_by) = match failure.kind {
+            FailureKind::Down => (self.settings.on_failure(), DecidedBy::OnFailure),
+            FailureKind::Invalid => (self.settings.on_invalid, DecidedBy::OnInvalid),
+        };
+        consultation.effect = match policy {
+            Policy::Allow => Effect::Allow,
+            Policy::Deny => Effect::Deny,
+        };
+        consultation.decided_by = decided_by;
+        consultation.failure = Some(failure);
+    }
+
+    fn body(&self, event: &Event) -> Result<Bytes, Failure> {
+        let body = serde_json::to_vec(&Sent {
+            display_name: self.name(),
+            trigger_point: event.trigger,
+            interceptor_context: &event.context,
+            data: &event.data,
+        })
+        .map_err(|error| down(format!("the event cannot be written as JSON: {error}")))?;
+        if body.len() > MAX_EVENT {
+            let size = body.len();
+            return Err(down(format!(
+                "the event takes {size} bytes; at most {MAX_EVENT} are sent"
+            )));
+        }
+        Ok(body.into())
+    }
+
+    fn open(&self) -> Consultation {
+        Consultation {
+            interceptor: self.name().to_owned(),
+            id: Uuid::now_v7().to_string(),
+            effect: Effect::Deny,
+            decided_by: DecidedBy::Endpoint,
+            failure: None,
+            message: None,
+            reason: None,
+            additions: Additions::default(),
+            annotations: Map::new(),
+            warnings: Vec::new(),
+            status: None,
+            attempts: 0,
+            duration: Duration::ZERO,
+            answer: None,
+        }
+    }
+
+    fn log(&self, event: &Event, consultation: &Consultation) {
+        let name = self.name();
+        let Consultation {
+            effect,
+            decided_by,
+            failure,
+            ..
+        } = consultation;
+        let failure = failure.as_ref();
+        macro_rules! line {
+            ($level:ident, $($message:tt)+) => {
+                $level!(
+                    request_id = event.context.request_id,
+                    trigger = %event.trigger,
+                    interceptor.name = name,
+                    interceptor.id = consultation.id,
+                    effect = word(effect),
+                    decided_by = word(decided_by),
+                    failure.kind = failure.map(|f| word(f.kind)),
+                    failure.detail = failure.map(|f| f.detail.as_str()),
+                    reason = consultation.reason.as_deref(),
+                    status = consultation.status,
+                    attempts = consultation.attempts,
+                    duration_ms = u64::try_from(consultation.duration.as_millis()).unwrap_or(u64::MAX),
+                    $($message)+
+                )
+            };
+        }
+        let outcome = match effect {
+            Effect::Allow => "allowed",
+            Effect::Deny => "denied",
+        };
+        match (failure, decided_by) {
+            (Some(_), DecidedBy::FailOpenLimit) => line!(
+                error,
+                "interceptor `{name}` FAILS CLOSED: more than {:.0} % of the last minute's consultations failed",
+                self.settings.fail_open_limit * 100.0
+            ),
+            (Some(failure), _) => line!(warn, "interceptor `{name}` failed and {outcome}: {}", failure.detail),
+            (None, _) => line!(info, "interceptor `{name}` {outcome}"),
+        }
+    }
+}
+
+fn deny(consultation: &mut Consultation, decided_by: DecidedBy, failure: Failure) {
+    consultation.effect = Effect::Deny;
+    consultation.decided_by = decided_by;
+    consultation.failure = Some(failure);
+}
+
+/// A value as the audit spells it, so that one filter finds it in both.
+fn word(value: impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// The body of a request.
+#[derive(Serialize)]
+struct Sent<'a> {
+    display_name: &'a str,
+    trigger_point: Trigger,
+    interceptor_context: &'a Context,
+    data: &'a Map<String, Value>,
+}
+
+/// Bytes of an event. A client decides over much of its size, and could make the endpoint slow with it.
+const MAX_EVENT: usize = 256 * 1024;

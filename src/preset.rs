@@ -1,0 +1,257 @@
+//! An identity provider as data: which requests it acts on, where its keys are, how it spells a denial.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{
+    misconfigured::Misconfigured,
+    route::{Captures, Group, Pattern, Route, Sign},
+};
+
+/// The presets built into the binary: name and TOML text.
+const BUILT_IN: [(&str, &str); 2] = [
+    ("generic", include_str!("../presets/generic.toml")),
+    ("keycloak", include_str!("../presets/keycloak.toml")),
+];
+
+/// One kind of identity provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// The name in `[upstream] preset`.
+    pub name: String,
+    /// Which product and version the preset is for.
+    pub summary: String,
+    /// Where an issuer's documents are.
+    pub issuer: Issuer,
+    /// Grants whose token is for the client itself (RFC 6749 §4.4).
+    pub machine_grants: Vec<String>,
+    /// Values that the upstream alone knows and that recognition needs.
+    #[serde(default)]
+    pub learn: BTreeMap<String, Learn>,
+    /// The upstream's own spellings of a denial, by the name that routes use.
+    #[serde(default)]
+    pub denial: BTreeMap<String, Denial>,
+    /// What several routes share, by the name that they `use`.
+    #[serde(default, rename = "group")]
+    pub groups: BTreeMap<String, Group>,
+    /// Paths on which `Upgrade: websocket` is let through (RFC 6455).
+    #[serde(default)]
+    pub websockets: Vec<Pattern>,
+    /// What is recognised, the first match counts.
+    #[serde(default, rename = "route")]
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// The paths of an issuer's documents. `{name}`s are shared with the routes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The path of the issuer identifier (OIDC Core §1.2), such as `/realms/{realm}`.
+    pub path: Pattern,
+    /// The discovery document (OIDC Discovery §4).
+    pub discovery: Pattern,
+}
+
+/// A value to be learned: the upstream is asked with `get`, and the answer has it between `after` and `until`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learn {
+    /// The path that is asked; `{name}`s are filled from the request.
+    pub path: Pattern,
+    /// Query parameters; `{issuer}` stands for the issuer identifier.
+    pub query: BTreeMap<String, String>,
+    /// The text in front of the value.
+    pub after: String,
+    /// The characters of which the value is made end here.
+    pub until: Vec<char>,
+    /// The query parameter of a request that may carry the value.
+    pub parameter: String,
+}
+
+/// How an upstream's own error looks, so that its own consoles show the operator's message.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Denial {
+    /// The HTTP status.
+    pub status: u16,
+    /// The JSON body; `{message}` is put in.
+    pub body: Value,
+}
+
+/// A route that fits a request's method and path, and what the path's `{name}`s took.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The route.
+    pub route: Arc<Route>,
+    /// The captures.
+    pub captures: Captures,
+}
+
+impl Preset {
+    /// The built-in preset of that name, with the operator's routes in front of its own.
+    ///
+    /// # Errors
+    /// An unknown name; an operator's route that cannot work.
+    pub fn load(name: &str, operator_routes: &[Route]) -> Result<Self, Misconfigured> {
+        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<_> = BUILT_IN.iter().map(|(known, _)| format!("`{known}`")).collect();
+            return Err(
+                Misconfigured::new("upstream.preset", format!("there is no preset `{name}`"))
+                    .hint(format!("the presets are {}", known.join(" and "))),
+            );
+        };
+        let mut preset: Self = toml::from_str(text)
+            .map_err(|e| Misconfigured::new("upstream.preset", format!("the preset `{name}` is broken: {e}")))?;
+        preset.add(operator_routes)?;
+        for route in preset.routes.iter_mut().map(Arc::make_mut) {
+            for name in std::mem::take(&mut route.groups) {
+                if let Some(group) = preset.groups.get(&name) {
+                    route.join(group);
+                }
+            }
+        }
+        Ok(preset)
+    }
+
+    /// The names of the built-in presets.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// Puts every path below a base path, for an upstream that is served from one (`/auth`).
+    pub fn below(mut self, base: &str) -> Self {
+        if base.is_empty() || base == "/" {
+            return self;
+        }
+        let paths = self.routes.iter_mut().map(|route| &mut Arc::make_mut(route).path);
+        let issuer = [&mut self.issuer.path, &mut self.issuer.discovery].into_iter();
+        for path in paths
+            .chain(issuer)
+            .chain(self.learn.values_mut().map(|l| &mut l.path))
+            .chain(&mut self.websockets)
+        {
+            if path.discovered().is_none() {
+                *path = path.below(base);
+            }
+        }
+        self
+    }
+
+    /// Whether paths must be learned from discovery before anything can be recognised.
+    pub fn needs_discovery(&self) -> bool {
+        self.routes.iter().any(|route| route.path.discovered().is_some())
+    }
+
+    /// Fills in the paths that come from the discovery document; routes whose endpoint it does not name are dropped.
+    pub fn discovered(mut self, path_of: impl Fn(&str) -> Option<String>) -> Self {
+        self.routes.retain_mut(|route| {
+            let Some(member) = route.path.discovered() else {
+                return true;
+            };
+            let found = path_of(member).and_then(|path| path.parse().ok());
+            found.map(|path| Arc::make_mut(route).path = path).is_some()
+        });
+        self
+    }
+
+    /// The routes that fit method and path, in order. More than one, where signs in the body decide.
+    pub fn candidates(&self, method: &str, path: &str) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        for route in self.routes.iter().filter(|route| route.takes(method)) {
+            let Some(captures) = route.path.captures(path) else {
+                continue;
+            };
+            let decided = route.only_if.is_empty();
+            found.push(Candidate {
+                route: Arc::clone(route),
+                captures,
+            });
+            if decided {
+                break;
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, operator_routes: &[Route]) -> Result<(), Misconfigured> {
+        for (index, route) in operator_routes.iter().enumerate() {
+            let here = format!("route.{index}");
+            route.check().map_err(|wrong| wrong.below(&here))?;
+            self.check(route).map_err(|wrong| wrong.below(&here))?;
+        }
+        self.routes
+            .retain(|route| operator_routes.iter().all(|own| own.name != route.name));
+        self.routes.splice(0..0, operator_routes.iter().cloned().map(Arc::new));
+        Ok(())
+    }
+
+    fn check(&self, route: &Route) -> Result<(), Misconfigured> {
+        let known = ["oauth", "page"]
+            .into_iter()
+            .chain(self.denial.keys().map(String::as_str));
+        if !known.clone().any(|name| name == route.denial) {
+            let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
+            return Err(
+                Misconfigured::new("denial", format!("there is no denial `{}`", route.denial))
+                    .hint(format!("this preset has {}", known.join(", "))),
+            );
+        }
+        if let Some(unknown) = route.groups.iter().find(|name| !self.groups.contains_key(*name)) {
+            return Err(Misconfigured::new(
+                "use",
+                format!("this preset has no group `{unknown}`"),
+            ));
+        }
+        for sign in &route.only_if {
+            if let Sign::Learned(name) = sign
+                && !self.learn.contains_key(name)
+            {
+                return Err(Misconfigured::new(
+                    "only_if",
+                    format!("this preset does not learn `{name}`"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_preset_is_sound() {
+        for name in Preset::names() {
+            let preset = Preset::load(name, &[]).unwrap();
+            assert_eq!(preset.name, name);
+            for route in &preset.routes {
+                route.check().unwrap();
+                preset.check(route).unwrap();
+                assert!(route.groups.is_empty(), "{}", route.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_operators_route_takes_the_place_of_the_presets() {
+        let own: Route = toml::from_str("name = \"docker\"\npath = \"/nowhere\"\ndoes = \"pass\"").unwrap();
+        let preset = Preset::load("keycloak", &[own]).unwrap();
+        assert_eq!(preset.routes.iter().filter(|r| r.name == "docker").count(), 1);
+        assert!(
+            preset
+                .candidates("GET", "/realms/tg/protocol/docker-v2/auth")
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_base_path_goes_in_front_of_everything() {
+        let preset = Preset::load("keycloak", &[]).unwrap().below("/auth");
+        let found = preset.candidates("POST", "/auth/realms/tg/protocol/openid-connect/token");
+        assert_eq!(found.first().unwrap().route.name, "token");
+    }
+}

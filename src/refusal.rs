@@ -1,0 +1,324 @@
+//! The only maker of error responses that Tollgate authors: who is at fault decides status, log level and text.
+
+mod page;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, VARY,
+        WWW_AUTHENTICATE,
+    },
+};
+use serde_json::{Value, json};
+
+pub use self::page::Page;
+use crate::{
+    body::{self, Body},
+    preset::Denial,
+    route,
+};
+
+/// The sentence for the caller where the cause is not theirs to know.
+const GENERAL: &str = "The request could not be completed. Please try again later or contact your administrator.";
+const NOT_ALLOWED: &str = "This request is not allowed. Please contact your administrator.";
+
+/// Whose doing it is that the request ends here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An interceptor said DENY.
+    Denied,
+    /// A failure policy said deny.
+    FailedClosed,
+    /// The client sent what cannot be taken.
+    Client,
+    /// The upstream is away, slow, or answered what cannot be passed on.
+    Upstream,
+    /// Tollgate itself cannot do its work.
+    Ourselves,
+}
+
+/// A request's end before its time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    fault: Fault,
+    /// The status where the caller's format does not fix another one.
+    status: StatusCode,
+    /// The OAuth error code (RFC 6749 §5.2).
+    error: String,
+    /// What the caller is told.
+    message: String,
+    /// What the log is told besides.
+    detail: Option<String>,
+    /// Headers of the upstream's answer that a browser needs to show this one to a script.
+    headers: HeaderMap,
+}
+
+/// The caller's format.
+#[derive(Clone, Debug)]
+pub enum Style<'a> {
+    /// `{"error", "error_description"}`; a denial has this status.
+    OAuth {
+        /// 400, unless the operator wants another one.
+        denied: StatusCode,
+    },
+    /// An HTML page.
+    Page(&'a Page),
+    /// The upstream's own error shape.
+    Own(&'a Denial),
+}
+
+/// What a response needs to know of the request that it ends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Occasion<'a> {
+    /// To be quoted to the operator.
+    pub request_id: &'a str,
+    /// Method and path for the log.
+    pub method: &'a str,
+    /// The canonical path, without its query.
+    pub path: &'a str,
+    /// Where a browser came from, on this site.
+    pub back: Option<&'a str>,
+}
+
+impl Refusal {
+    /// An interceptor's DENY. Without a message the caller reads one general sentence.
+    pub fn denied(message: Option<String>) -> Self {
+        let message = message.unwrap_or_else(|| NOT_ALLOWED.to_owned());
+        Self::new(Fault::Denied, StatusCode::FORBIDDEN, "access_denied", message)
+    }
+
+    /// A failure policy's deny.
+    pub fn failed_closed(detail: impl Into<String>) -> Self {
+        Self::new(Fault::FailedClosed, StatusCode::FORBIDDEN, "access_denied", NOT_ALLOWED).detail(detail)
+    }
+
+    /// What the client sent cannot be taken; the reason is theirs to know.
+    pub fn client(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self::new(Fault::Client, status, "invalid_request", reason)
+    }
+
+    /// A rule of a route refuses the request, with an OAuth error code of its own.
+    pub fn rule(error: &str, because: impl Into<String>) -> Self {
+        Self::new(Fault::Client, StatusCode::BAD_REQUEST, error, because)
+    }
+
+    /// The bearer token is not one that this proxy handed out, or was tampered with (RFC 6750 §3.1).
+    pub fn invalid_token(reason: impl Into<String>) -> Self {
+        Self::new(Fault::Client, StatusCode::UNAUTHORIZED, "invalid_token", reason)
+    }
+
+    /// The upstream is at fault: 502 or 504.
+    pub fn upstream(status: StatusCode, detail: impl Into<String>) -> Self {
+        let error = if status == StatusCode::GATEWAY_TIMEOUT {
+            "temporarily_unavailable"
+        } else {
+            "server_error"
+        };
+        Self::new(Fault::Upstream, status, error, GENERAL).detail(detail)
+    }
+
+    /// An upstream's answer that this version cannot serve; the client is told which.
+    pub fn unserved(reason: impl Into<String>) -> Self {
+        Self::new(Fault::Upstream, StatusCode::BAD_GATEWAY, "server_error", reason)
+    }
+
+    /// Tollgate cannot do its work now: 503.
+    pub fn ourselves(detail: impl Into<String>) -> Self {
+        Self::new(
+            Fault::Ourselves,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            GENERAL,
+        )
+        .detail(detail)
+    }
+
+    /// Takes over what a browser needs from the answer that this one replaces (CORS).
+    pub fn like(mut self, upstream: &HeaderMap) -> Self {
+        for name in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_CREDENTIALS, VARY] {
+            for value in upstream.get_all(&name) {
+                self.headers.append(name.clone(), value.clone());
+            }
+        }
+        self
+    }
+
+    /// Whose doing it is.
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+
+    /// What the log says: the detail if there is one, else the message.
+    pub fn reason(&self) -> &str {
+        self.detail.as_deref().unwrap_or(&self.message)
+    }
+
+    /// Logs the refusal, once, and makes the response.
+    pub fn into_response(self, style: &Style<'_>, occasion: &Occasion<'_>) -> Response<Body> {
+        let mut response = match style {
+            Style::OAuth { denied } => self.oauth(*denied, occasion),
+            Style::Page(page) => self.page(page, occasion),
+            Style::Own(denial) => self.own(denial, occasion),
+        };
+        self.log(occasion, response.status());
+        let headers = response.headers_mut();
+        headers.extend(self.headers);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(occasion.request_id) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        response
+    }
+
+    fn new(fault: Fault, status: StatusCode, error: &str, message: impl Into<String>) -> Self {
+        let (error, message) = (error.to_owned(), message.into());
+        Self {
+            fault,
+            status,
+            error,
+            message,
+            detail: None,
+            headers: HeaderMap::new(),
+        }
+    }
+
+    fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The message, with the request id where the caller cannot know the cause.
+    fn text(&self, occasion: &Occasion<'_>) -> String {
+        let known = !matches!(self.message.as_str(), GENERAL | NOT_ALLOWED);
+        if known {
+            self.message.clone()
+        } else {
+            format!("{} (request {})", self.message, occasion.request_id)
+        }
+    }
+
+    fn oauth(&self, denied: StatusCode, occasion: &Occasion<'_>) -> Response<Body> {
+        // RFC 6749 §5.2 wants 400 for a denial, not 403; 401 is for failed client authentication.
+        let status = if matches!(self.fault, Fault::Denied | Fault::FailedClosed) {
+            denied
+        } else {
+            self.status
+        };
+        let mut response = json_response(
+            status,
+            &json!({ "error": self.error, "error_description": self.text(occasion) }),
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = format!(
+                "Bearer error=\"{}\", error_description=\"{}\"",
+                self.error,
+                quotable(&self.message)
+            );
+            if let Ok(value) = HeaderValue::from_str(&challenge) {
+                response.headers_mut().insert(WWW_AUTHENTICATE, value);
+            }
+        }
+        response
+    }
+
+    fn page(&self, page: &Page, occasion: &Occasion<'_>) -> Response<Body> {
+        let title = match self.fault {
+            Fault::Denied | Fault::FailedClosed => "Not allowed",
+            Fault::Client => "This request cannot be taken",
+            Fault::Upstream | Fault::Ourselves => "Something went wrong",
+        };
+        page.response(self.status, title, &self.message, occasion)
+    }
+
+    fn own(&self, denial: &Denial, occasion: &Occasion<'_>) -> Response<Body> {
+        let status = match self.fault {
+            Fault::Denied | Fault::FailedClosed => StatusCode::from_u16(denial.status).unwrap_or(self.status),
+            Fault::Client | Fault::Upstream | Fault::Ourselves => self.status,
+        };
+        json_response(status, &route::fill(&denial.body, &self.text(occasion)))
+    }
+
+    fn log(&self, occasion: &Occasion<'_>, status: StatusCode) {
+        let Occasion {
+            request_id,
+            method,
+            path,
+            ..
+        } = *occasion;
+        let (reason, error, status) = (self.reason(), self.error.as_str(), status.as_u16());
+        match self.fault {
+            Fault::Denied | Fault::Client => {
+                tracing::info!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                );
+            }
+            Fault::FailedClosed | Fault::Upstream => {
+                tracing::warn!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                );
+            }
+            Fault::Ourselves => {
+                tracing::error!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                );
+            }
+        }
+    }
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
+    let mut response = Response::new(body::full(body.to_string()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("pragma"), HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// The characters that RFC 6750 §3 allows in `error_description`.
+fn quotable(text: &str) -> String {
+    text.chars()
+        .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_has_no_quotes_inside() {
+        assert_eq!(quotable("a \"b\" \\ c\r\nü"), "a b  c");
+    }
+
+    #[test]
+    fn a_cause_of_ours_is_one_sentence_and_a_request_id() {
+        let occasion = Occasion {
+            request_id: "r-1",
+            ..Occasion::default()
+        };
+        let text = Refusal::ourselves("the disk is full").text(&occasion);
+        assert!(text.contains("r-1") && !text.contains("disk"), "{text}");
+    }
+}

@@ -1,0 +1,228 @@
+//! What a request is recognised by and what follows from it, as data.
+//!
+//! A route is one `[[route]]` of a preset or of `proxy.toml`; both are written in the same language.
+
+mod pattern;
+mod sign;
+mod source;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use self::{
+    pattern::{Captures, Pattern},
+    sign::Sign,
+    source::{Source, Sources},
+};
+use crate::{event::Trigger, misconfigured::Misconfigured};
+
+/// One recognised kind of request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Names the route in events, the audit and `explain`. A route of `proxy.toml` with the name of a preset's takes its place.
+    pub name: String,
+    /// The methods, compared exactly (RFC 9110 §9.1). Empty: every method.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// The path, such as `/realms/{realm}/users`, or `discovery:token_endpoint`: the path of that endpoint.
+    pub path: Pattern,
+    /// What is done with the request.
+    pub does: Action,
+    /// The trigger of a `consult`. `tokens` finds its trigger by the grant.
+    #[serde(default)]
+    pub trigger: Option<Trigger>,
+    /// The body encodings that are read; a request with another one is refused. Empty: the body is not read.
+    #[serde(default)]
+    pub bodies: Vec<BodyKind>,
+    /// The request is this one only if at least one sign is there. Empty: always.
+    #[serde(default)]
+    pub only_if: Vec<Sign>,
+    /// A JSON pointer (RFC 6901) to an array in the body: one event for each element, which facts read by `item:`.
+    #[serde(default)]
+    pub each: Option<String>,
+    /// Groups of the preset whose facts and rules count for this route as well.
+    #[serde(default, rename = "use")]
+    pub groups: Vec<String>,
+    /// Parameters, in query and form, that may hold a re-signed token and are mapped back.
+    #[serde(default)]
+    pub restore: Vec<String>,
+    /// Requests of this route that are refused by what they ask for.
+    #[serde(default)]
+    pub refuse: Vec<Rule>,
+    /// Where the event's fields come from: `"user.email" = "form:email"`.
+    #[serde(default)]
+    pub facts: BTreeMap<String, Sources>,
+    /// How a denial is spelled: `oauth`, `page`, or one of the preset's `[denial.NAME]`.
+    #[serde(default = "oauth")]
+    pub denial: String,
+    /// For `refuse`: the reason that the client is told.
+    #[serde(default)]
+    pub because: Option<String>,
+}
+
+/// What is done with a recognised request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Ask the interceptors of `trigger` before the request is forwarded.
+    Consult,
+    /// Forward, hold the tokens of the answer back, ask, re-sign (RFC 6749 §5.1).
+    Tokens,
+    /// Forward unless a rule refuses the response type or mode; looks into request objects too (RFC 9101).
+    Authorize,
+    /// Map `token` back, forward, and merge the added claims into the answer (RFC 7662).
+    Introspect,
+    /// Map the bearer token back; a signed answer is refused (OIDC Core §5.3).
+    Userinfo,
+    /// Map the parameters of `restore` back and forward: revocation (RFC 7009), logout.
+    Restore,
+    /// Forward and correct what discovery says of keys and algorithms (RFC 8414).
+    Discovery,
+    /// Answer with Tollgate's own keys (RFC 7517).
+    Jwks,
+    /// Forward and put Tollgate's public key in place of the upstream's in the member `public_key`.
+    PublicKey,
+    /// Refuse with `because`.
+    Refuse,
+    /// Stream through: an operator's way to switch a preset's route off.
+    Pass,
+}
+
+/// A body encoding that Tollgate reads as the upstream does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BodyKind {
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// `multipart/form-data` (RFC 7578), text fields only.
+    Multipart,
+    /// `application/json` or a `+json` type.
+    Json,
+    /// No body at all.
+    Empty,
+}
+
+/// Facts and rules that several routes share, one `[group.NAME]` of a preset.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// Added to the route's own facts, which go first.
+    #[serde(default)]
+    pub facts: BTreeMap<String, Sources>,
+    /// Added to the route's own rules.
+    #[serde(default)]
+    pub refuse: Vec<Rule>,
+}
+
+/// A parameter whose value makes Tollgate refuse the request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// The parameter, in query, form or request object.
+    pub parameter: String,
+    /// Refuse every value but these. A value may end in `*`.
+    #[serde(default)]
+    pub unless: Vec<String>,
+    /// Refuse just these.
+    #[serde(default, rename = "in")]
+    pub among: Vec<String>,
+    /// The OAuth error code (RFC 6749 §5.2), `invalid_request` if left out.
+    #[serde(default = "invalid_request")]
+    pub error: String,
+    /// The reason that the client is told.
+    pub because: String,
+}
+
+impl Route {
+    /// Whether the route can be taken for this method.
+    pub fn takes(&self, method: &str) -> bool {
+        self.methods.is_empty() || self.methods.iter().any(|m| m == method)
+    }
+
+    /// Whether the body must be read before the route is known to apply, or to act on it.
+    pub fn reads_body(&self) -> bool {
+        !self.bodies.is_empty()
+    }
+
+    /// Takes the facts and rules of a group in; the route's own facts win.
+    pub fn join(&mut self, group: &Group) {
+        for (target, sources) in &group.facts {
+            self.facts.entry(target.clone()).or_insert_with(|| sources.clone());
+        }
+        self.refuse.extend(group.refuse.iter().cloned());
+    }
+
+    /// Finds what cannot work: a consult without a trigger, a refusal without a reason, a fact with nowhere to come from.
+    pub fn check(&self) -> Result<(), Misconfigured> {
+        if self.does == Action::Consult && self.trigger.is_none() {
+            return Err(Misconfigured::new(
+                "trigger",
+                format!("the route `{}` consults and names no trigger", self.name),
+            )
+            .hint("add `trigger = \"PRE_SIGNUP\"` or `\"PRE_USER_INVITATION\"`"));
+        }
+        if self.does == Action::Consult && self.trigger.is_some_and(Trigger::adds_claims) {
+            return Err(
+                Misconfigured::new("trigger", "a token trigger belongs to `does = \"tokens\"`")
+                    .hint("write `does = \"tokens\"` and leave `trigger` out: the grant decides it"),
+            );
+        }
+        if self.does == Action::Refuse && self.because.is_none() {
+            return Err(Misconfigured::new(
+                "because",
+                format!("the route `{}` refuses and gives no reason", self.name),
+            )
+            .hint("add `because = \"…\"`: the client is told this"));
+        }
+        let needs_body = self.each.is_some()
+            || self.facts.values().any(Sources::read_body)
+            || self.only_if.iter().any(Sign::reads_body);
+        if needs_body && self.bodies.is_empty() {
+            return Err(Misconfigured::new(
+                "bodies",
+                format!("the route `{}` looks into the body and lists no encoding", self.name),
+            )
+            .hint("add `bodies = [\"form\"]`, `[\"json\"]` or the like"));
+        }
+        Ok(())
+    }
+}
+
+impl Rule {
+    /// Whether this value is refused.
+    pub fn refuses(&self, value: &str) -> bool {
+        let listed = |list: &[String]| list.iter().any(|pattern| matches(pattern, value));
+        (!self.unless.is_empty() && !listed(&self.unless)) || listed(&self.among)
+    }
+}
+
+/// Puts `message` in place of `{message}` in every text of a denial's body.
+pub fn fill(template: &Value, message: &str) -> Value {
+    match template {
+        Value::String(text) => Value::String(text.replace("{message}", message)),
+        Value::Array(items) => items.iter().map(|item| fill(item, message)).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value, message)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+fn matches(pattern: &str, value: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => value.starts_with(prefix),
+        None => pattern == value,
+    }
+}
+
+fn oauth() -> String {
+    "oauth".into()
+}
+
+fn invalid_request() -> String {
+    "invalid_request".into()
+}

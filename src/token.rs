@@ -1,0 +1,37 @@
+//! Tokens of the upstream on their way to the client and back: verified, signed anew with added claims, and restored
+//! byte for byte.
+//!
+//! ```text
+//! upstream ── verify ──> Verified ── Reissuer::access_token, id_token ──> client
+//! upstream <──────────── Restored <── Reissuer::restore ───────────────── client
+//! ```
+//!
+//! A token that was not verified cannot be re-issued: only [`verify`] makes a [`Verified`]. Nothing is ever repaired.
+
+mod algorithm;
+mod capsule;
+mod jws;
+mod keyring;
+mod peek;
+mod public_key;
+mod reissue;
+mod restore;
+mod settings;
+mod splice;
+mod upstream_keys;
+mod verify;
+
+pub use algorithm::{Algorithm, AlgorithmChoice, Family};
+pub use capsule::{CLAIM as CAPSULE_CLAIM, Sealer};
+pub use jws::peek_kid;
+pub use keyring::{KeyRing, Listed, PUBLISHED_BEFORE_SIGNING, State, init_capsule_secret};
+pub use peek::claimed_issuer;
+pub use reissue::{Bound, Reissuer, Unissued};
+pub use restore::{Restored, Unrestorable};
+pub use settings::Settings;
+pub use splice::{Splice, Spliced, Unspliceable, splice, undo};
+pub use upstream_keys::{BadKeySet, UpstreamKeys};
+pub use verify::{Expected, Kind, Unverified, Verified, verify};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Tollgate's own signing keys: a directory of private keys, and which of them signs when.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::misconfigured::Misconfigured;
+
+use super::{
+    algorithm::{Algorithm, Family},
+    public_key::PublicKey,
+};
+use pair::Pair;
+
+mod files;
+mod pair;
+
+pub use files::init_capsule_secret;
+
+/// How long a new key is published before it signs: longer than relying parties keep a JWKS without asking again.
+pub const PUBLISHED_BEFORE_SIGNING: Duration = Duration::from_secs(600);
+
+/// The private keys of one directory, parsed once. Which key signs follows from the file names and the time alone,
+/// so that replicas with the same directory agree without talking to each other.
+#[derive(Debug)]
+pub struct KeyRing {
+    /// By the time from which they sign, then by file name.
+    keys: Vec<OwnKey>,
+}
+
+/// A key as `tollgate keys list` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its RFC 7638 thumbprint.
+    pub kid: String,
+    /// What kind of key it is.
+    pub family: Family,
+    /// When its file was written.
+    pub created: Timestamp,
+    /// From when it may sign; none where the file's name says no time, which means from the beginning.
+    pub signs_from: Option<Timestamp>,
+    /// Its part now.
+    pub state: State,
+    /// Where it is kept.
+    pub file: PathBuf,
+}
+
+/// What a key does at a given time. All of them are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It signs what needs its kind of key.
+    Signing,
+    /// Published for the caches of relying parties; it will sign when its time comes.
+    Next,
+    /// It has a successor and stays published for the tokens it signed. Delete its file when they have expired.
+    Old,
+}
+
+#[derive(Debug)]
+struct OwnKey {
+    kid: String,
+    public: PublicKey,
+    pair: Pair,
+    signs_from: Option<Timestamp>,
+    created: Timestamp,
+    file: PathBuf,
+}
+
+impl KeyRing {
+    /// Reads every `*.pem` of the directory: PKCS#8 private keys, RSA (2048 bits or more), P-256, P-384, P-521 or
+    /// Ed25519. A key whose file name ends in a time, as in `rsa-20261123T101500Z.pem`, signs from then on.
+    pub fn load(dir: &Path) -> Result<Self, Misconfigured> {
+        let mut keys: Vec<OwnKey> = Vec::new();
+        for file in files::key_files(dir)? {
+            let pair = files::read(&file)?;
+            let public = pair.public().ok_or_else(|| files::unusable(&file))?;
+            let kid = public.thumbprint();
+            if let Some(twin) = keys.iter().find(|key| key.kid == kid) {
+                let (one, other) = (twin.file.display(), file.display());
+                return Err(
+                    Misconfigured::new(KEYS, format!("`{one}` and `{other}` hold the same key"))
+                        .hint("delete one of them"),
+                );
+            }
+            keys.push(OwnKey {
+                kid,
+                public,
+                pair,
+                signs_from: files::signs_from(&file),
+                created: files::created(&file),
+                file,
+            });
+        }
+        if keys.is_empty() {
+            return Err(
+                Misconfigured::new(KEYS, format!("no signing key in `{}`", dir.display()))
+                    .hint("`tollgate keys init` makes them"),
+            );
+        }
+        keys.sort_by(|a, b| (a.signs_from, &a.file).cmp(&(b.signs_from, &b.file)));
+        Ok(Self { keys })
+    }
+
+    /// Makes the first keys, RSA-2048, P-256 and Ed25519, which sign at once. The files get mode 0600, a new directory
+    /// 0700. Refuses a directory that holds keys already.
+    pub fn init(dir: &Path, now: Timestamp) -> Result<Self, Misconfigured> {
+        files::create_dir(dir)?;
+        if !files::key_files(dir)?.is_empty() {
+            return Err(
+                Misconfigured::new(KEYS, format!("`{}` already holds signing keys", dir.display()))
+                    .hint("`tollgate keys rotate` adds new ones and keeps those published"),
+            );
+        }
+        for family in [Family::Rsa, Family::P256, Family::Ed25519] {
+            files::write(dir, family, now, &Pair::generate(family, None)?)?;
+        }
+        Self::load(dir)
+    }
+
+    /// Adds a new key beside the newest of each kind. It is published as soon as the directory is loaded again and
+    /// signs once `published_before` has passed; the others stay published. RSA keys keep the newest one's size.
+    pub fn rotate(dir: &Path, now: Timestamp, published_before: Duration) -> Result<Self, Misconfigured> {
+        let ring = Self::load(dir)?;
+        let signs_from = now + published_before;
+        let families: BTreeSet<Family> = ring.keys.iter().map(|key| key.public.family()).collect();
+        for family in families {
+            let newest = ring.keys.iter().rfind(|key| key.public.family() == family);
+            let fresh = Pair::generate(family, newest.map(|key| &key.pair))?;
+            files::write(dir, family, signs_from, &fresh)?;
+        }
+        Self::load(dir)
+    }
+
+    /// Every key with its part at this time, by kind and age.
+    pub fn list(&self, now: Timestamp) -> Vec<Listed> {
+        let mut list: Vec<Listed> = self
+            .keys
+            .iter()
+            .map(|key| Listed {
+                kid: key.kid.clone(),
+                family: key.public.family(),
+                created: key.created,
+                signs_from: key.signs_from,
+                state: self.state(key, now),
+                file: key.file.clone(),
+            })
+            .collect();
+        list.sort_by_key(|listed| listed.family);
+        list
+    }
+
+    /// The public keys as a JWK set: all of them, those that sign now first.
+    pub fn jwks(&self, now: Timestamp) -> Value {
+        let mut keys: Vec<&OwnKey> = self.keys.iter().collect();
+        keys.sort_by_key(|key| (self.state(key, now) != State::Signing, key.public.family()));
+        json!({"keys": keys.into_iter().map(|key| key.public.to_jwk()).collect::<Vec<_>>()})
+    }
+
+    /// Whether a token with this `kid` is one of ours.
+    pub fn holds(&self, kid: &str) -> bool {
+        self.key(kid).is_some()
+    }
+
+    /// The names of the algorithms it can sign with, for discovery.
+    pub fn algorithms(&self) -> Vec<&'static str> {
+        Algorithm::ALL
+            .into_iter()
+            .filter(|algorithm| self.can_sign(*algorithm))
+            .map(Algorithm::name)
+            .collect()
+    }
+
+    /// Whether there is a key for this algorithm.
+    pub fn can_sign(&self, algorithm: Algorithm) -> bool {
+        self.keys.iter().any(|key| key.public.family() == algorithm.family())
+    }
+
+    /// The SubjectPublicKeyInfo of the RSA key that signs now, in standard base64: what Keycloak publishes as a
+    /// realm's `public_key`.
+    pub fn rsa_public_key_spki_base64(&self, now: Timestamp) -> Option<String> {
+        self.signing(Family::Rsa, now)?.public.rsa_spki_base64()
+    }
+
+    /// The `kid` that a token of this algorithm gets at this time.
+    pub(super) fn signing_kid(&self, algorithm: Algorithm, now: Timestamp) -> Option<&str> {
+        self.signing(algorithm.family(), now).map(|key| key.kid.as_str())
+    }
+
+    /// Signs with the key of this `kid`; `None` where there is none that fits.
+    pub(super) fn sign(&self, kid: &str, algorithm: Algorithm, message: &[u8]) -> Option<Vec<u8>> {
+        self.key(kid)?.pair.sign(algorithm, message)
+    }
+
+    /// Whether the signature is one of ours under this `kid`.
+    pub(super) fn verifies(&self, kid: &str, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.key(kid)
+            .is_some_and(|key| key.public.verifies(algorithm, message, signature))
+    }
+
+    fn key(&self, kid: &str) -> Option<&OwnKey> {
+        self.keys.iter().find(|key| key.kid == kid)
+    }
+
+    /// The newest key whose time has come. A first key signs at once, also for a replica whose clock is behind.
+    fn signing(&self, family: Family, now: Timestamp) -> Option<&OwnKey> {
+        let mut fitting = self.keys.iter().filter(|key| key.public.family() == family);
+        let first = fitting.clone().next();
+        fitting
+            .rfind(|key| key.signs_from.is_none_or(|from| from <= now))
+            .or(first)
+    }
+
+    fn state(&self, key: &OwnKey, now: Timestamp) -> State {
+        match self.signing(key.public.family(), now) {
+            Some(signing) if signing.kid == key.kid => State::Signing,
+            _ if key.signs_from.is_some_and(|from| from > now) => State::Next,
+            _ => State::Old,
+        }
+    }
+}
+
+const KEYS: &str = "tokens.keys";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The section `[tokens]` of the configuration.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::{
+    misconfigured::Misconfigured,
+    secret::{Secret, SecretSource},
+};
+
+use super::{algorithm::AlgorithmChoice, capsule::Sealer, keyring::KeyRing, reissue::Reissuer};
+
+/// How tokens are signed anew.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The directory of Tollgate's private signing keys, relative to the folder of `proxy.toml`; all replicas share it.
+    /// `tollgate keys init` makes it. Default: `certs/signing`.
+    pub keys: PathBuf,
+    /// `match` signs each token with the algorithm that the upstream used, so that clients registered for one keep
+    /// getting it. Otherwise the algorithm for all of them: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`,
+    /// `ES256`, `ES384`, `ES512` or `EdDSA`. Default: `match`.
+    pub algorithm: AlgorithmChoice,
+    /// The secret that seals what is needed to restore the upstream's tokens, 32 bytes or more; all replicas share it.
+    /// Default: `{ file = "certs/capsule.key" }`, which `tollgate keys init` makes.
+    pub capsule_secret: SecretSource,
+    /// The secret before the last change: tokens sealed with it still open. Drop it when they have expired.
+    pub previous_capsule_secret: Option<SecretSource>,
+    /// Refuses the upstream's own tokens where a client presents them, so that one that did not pass the interceptors
+    /// is worthless. Default: `true`.
+    pub require_reissued: bool,
+    /// Warns when a re-signed token is longer than this, in bytes: some clients and servers take 8 KiB of headers in
+    /// all. Default: `4096`.
+    pub warn_size: usize,
+}
+
+impl Settings {
+    /// Loads keys and secrets; relative paths are looked up below `base`, the folder of `proxy.toml`. Errors name the
+    /// setting as `tokens.…`.
+    pub fn reissuer(&self, base: &Path) -> Result<Reissuer, Misconfigured> {
+        let ring = KeyRing::load(&base.join(&self.keys))?;
+        let current = read(&self.capsule_secret, base, "tokens.capsule_secret")?;
+        let previous = self
+            .previous_capsule_secret
+            .as_ref()
+            .map(|source| read(source, base, "tokens.previous_capsule_secret"))
+            .transpose()?;
+        Reissuer::new(ring, Sealer::new(&current, previous.as_ref())?, self.algorithm)
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keys: "certs/signing".into(),
+            algorithm: AlgorithmChoice::Match,
+            capsule_secret: SecretSource::File {
+                file: "certs/capsule.key".into(),
+            },
+            previous_capsule_secret: None,
+            require_reissued: true,
+            warn_size: 4096,
+        }
+    }
+}
+
+fn read(source: &SecretSource, base: &Path, setting: &str) -> Result<Secret, Misconfigured> {
+    source.read(base).map_err(|error| {
+        Misconfigured::new(setting, error.to_string()).hint("`tollgate keys init` makes the keys and this secret")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::token::init_capsule_secret;
+
+    #[test]
+    fn an_empty_section_has_the_defaults() {
+        assert_eq!(toml::from_str::<Settings>("").unwrap(), Settings::default());
+        assert!(toml::from_str::<Settings>("algorithm = \"HS256\"").is_err());
+        assert!(toml::from_str::<Settings>("alg = \"RS256\"").is_err());
+    }
+
+    #[test]
+    fn missing_keys_name_the_setting_and_the_command_that_makes_them() {
+        let base = tempfile::tempdir().unwrap();
+        let settings = Settings::default();
+        let missing = settings.reissuer(base.path()).unwrap_err();
+        assert_eq!(missing.key, "tokens.keys");
+        assert!(missing.hint.unwrap().contains("tollgate keys init"));
+
+        KeyRing::init(&base.path().join("certs/signing"), Timestamp::UNIX_EPOCH).unwrap();
+        let missing = settings.reissuer(base.path()).unwrap_err();
+        assert_eq!(missing.key, "tokens.capsule_secret");
+        assert!(missing.hint.unwrap().contains("tollgate keys init"));
+
+        init_capsule_secret(&base.path().join("certs/capsule.key")).unwrap();
+        settings.reissuer(base.path()).unwrap();
+
+        let es384: Settings = toml::from_str("algorithm = \"ES384\"").unwrap();
+        let no_key = es384.reissuer(base.path()).unwrap_err();
+        assert_eq!(no_key.key, "tokens.algorithm");
+    }
+
+    #[test]
+    fn a_short_capsule_secret_is_refused_and_not_shown() {
+        let base = tempfile::tempdir().unwrap();
+        KeyRing::init(&base.path().join("certs/signing"), Timestamp::UNIX_EPOCH).unwrap();
+        std::fs::write(base.path().join("certs/capsule.key"), "hunter2").unwrap();
+        let short = Settings::default().reissuer(base.path()).unwrap_err();
+        assert_eq!(short.key, "tokens.capsule_secret");
+        assert!(!short.to_string().contains("hunter2"));
+    }
+}

@@ -1,0 +1,161 @@
+//! What the claims of a token must say before it may be signed anew.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::token::algorithm::Algorithm;
+
+use super::{Expected, Kind, Unverified};
+
+/// Checks every claim that a strict relying party checks. A claim of the wrong JSON type is refused like a wrong one.
+pub(super) fn check(
+    claims: &Map<String, Value>,
+    algorithm: Algorithm,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> Result<(), Unverified> {
+    let claims = Claims(claims);
+    if claims.text("iss")?.ok_or(missing("iss"))? != expected.issuer {
+        return Err(refused("iss", "is not the upstream's issuer"));
+    }
+    times(claims, now)?;
+    let audiences = claims.audiences()?;
+    // A logout token of the time before explicit types differs from an ID token by this claim alone
+    // (OpenID Connect Back-Channel Logout §2.4).
+    if claims
+        .0
+        .get("events")
+        .is_some_and(|events| events.get(LOGOUT_EVENT).is_some())
+    {
+        return Err(refused("events", "is that of a logout token"));
+    }
+    match expected.kind {
+        Kind::AccessToken { client_id } => access_token(claims, client_id),
+        Kind::IdToken {
+            client_id,
+            nonce,
+            access_token,
+            code,
+        } => {
+            claims
+                .text("sub")?
+                .filter(|sub| !sub.is_empty())
+                .ok_or(missing("sub"))?;
+            parties(claims, &audiences.ok_or(missing("aud"))?, client_id)?;
+            if claims.seconds("iat")?.is_none() {
+                return Err(missing("iat"));
+            }
+            let echoed = claims.text("nonce")?;
+            if nonce.is_some() && echoed != nonce {
+                return Err(refused("nonce", "is not the one of the request"));
+            }
+            half_hash(claims, "at_hash", algorithm, access_token)?;
+            half_hash(claims, "c_hash", algorithm, code)?;
+            half_hash(claims, "s_hash", algorithm, None)
+        }
+    }
+}
+
+fn times(claims: Claims<'_>, now: Timestamp) -> Result<(), Unverified> {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of any date we meet fit 53 bits")]
+    let now = now.as_millisecond() as f64 / 1000.0;
+    if claims.seconds("exp")?.ok_or(missing("exp"))? <= now - LEEWAY_SECONDS {
+        return Err(refused("exp", "is past"));
+    }
+    for claim in ["nbf", "iat"] {
+        if claims.seconds(claim)?.is_some_and(|time| time > now + LEEWAY_SECONDS) {
+            return Err(refused(claim, "is in the future"));
+        }
+    }
+    Ok(())
+}
+
+fn access_token(claims: Claims<'_>, client_id: Option<&str>) -> Result<(), Unverified> {
+    claims.text("sub")?;
+    for claim in ["azp", "client_id"] {
+        let party = claims.text(claim)?;
+        if client_id.is_some() && party.is_some() && party != client_id {
+            return Err(refused(claim, "is not the requesting client"));
+        }
+    }
+    Ok(())
+}
+
+/// `aud` and `azp` of an ID token (OpenID Connect Core §3.1.3.7, 3 to 5).
+fn parties(claims: Claims<'_>, audiences: &[&str], client_id: Option<&str>) -> Result<(), Unverified> {
+    let authorized = claims.text("azp")?;
+    if audiences.len() > 1 && authorized.is_none() {
+        return Err(refused("azp", "is missing beside several audiences"));
+    }
+    let Some(client_id) = client_id else { return Ok(()) };
+    if !audiences.contains(&client_id) {
+        return Err(refused("aud", "does not hold the requesting client"));
+    }
+    if authorized.is_some_and(|party| party != client_id) {
+        return Err(refused("azp", "is not the requesting client"));
+    }
+    Ok(())
+}
+
+/// A half hash that is there must be right wherever its value is at hand: a wrong one is how a relying party finds out
+/// that a token was swapped.
+fn half_hash(
+    claims: Claims<'_>,
+    claim: &'static str,
+    algorithm: Algorithm,
+    value: Option<&str>,
+) -> Result<(), Unverified> {
+    match (claims.text(claim)?, value) {
+        (Some(hash), Some(value)) if hash != algorithm.half_hash(value) => Err(refused(claim, "does not fit")),
+        _ => Ok(()),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Claims<'a>(&'a Map<String, Value>);
+
+impl<'a> Claims<'a> {
+    fn text(self, claim: &'static str) -> Result<Option<&'a str>, Unverified> {
+        match self.0.get(claim) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(refused(claim, "is not a string")),
+        }
+    }
+
+    /// A NumericDate (RFC 7519 §2): seconds, possibly with a fraction.
+    fn seconds(self, claim: &'static str) -> Result<Option<f64>, Unverified> {
+        match self.0.get(claim) {
+            None => Ok(None),
+            Some(value) => value
+                .as_f64()
+                .map(Some)
+                .ok_or(refused(claim, "is not a time in seconds")),
+        }
+    }
+
+    fn audiences(self) -> Result<Option<Vec<&'a str>>, Unverified> {
+        let wrong = refused("aud", "is neither a string nor a list of strings");
+        match self.0.get("aud") {
+            None => Ok(None),
+            Some(Value::String(one)) => Ok(Some(vec![one])),
+            Some(Value::Array(several)) if !several.is_empty() => several
+                .iter()
+                .map(|audience| audience.as_str().ok_or(wrong.clone()))
+                .collect::<Result<_, _>>()
+                .map(Some),
+            Some(_) => Err(wrong),
+        }
+    }
+}
+
+fn missing(claim: &'static str) -> Unverified {
+    refused(claim, "is missing")
+}
+
+fn refused(claim: &'static str, problem: &'static str) -> Unverified {
+    Unverified::Claim { claim, problem }
+}
+
+const LEEWAY_SECONDS: f64 = 60.0;
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";

@@ -1,0 +1,109 @@
+//! `[upstream]` in `proxy.toml`.
+
+use std::path::{Path, PathBuf};
+
+use http::Uri;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use serde::Deserialize;
+
+use crate::{clock::Period, misconfigured::Misconfigured};
+
+/// The identity provider behind the proxy.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens: `http://127.0.0.1:8080`. A path, such as `/auth`, is where the provider has its own.
+    pub url: String,
+    /// What it is: `keycloak`, or `generic` for any provider with a discovery document. Default: `generic`.
+    #[serde(default = "generic")]
+    pub preset: String,
+    /// `preserve`: the provider already calls itself by `public_url`, and `iss` stays as it is. Default: `preserve`.
+    #[serde(default)]
+    pub issuer: IssuerPolicy,
+    /// A PEM file of certificate authorities to trust besides the system's.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// How long a connection may take. Default: `5s`.
+    #[serde(default = "connect_timeout")]
+    pub connect_timeout: Period,
+    /// How long the head of an answer may take. Default: `30s`.
+    #[serde(default = "response_timeout")]
+    pub response_timeout: Period,
+    /// Fields of the signup form that are sent to interceptors as `user.attributes`; passwords never are.
+    #[serde(default)]
+    pub signup_attributes: Vec<String>,
+}
+
+/// What becomes of `iss`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IssuerPolicy {
+    /// It stays.
+    #[default]
+    Preserve,
+    /// It becomes the public URL; not in this version.
+    Rewrite,
+}
+
+impl Settings {
+    pub(super) fn uri(&self) -> Result<Uri, Misconfigured> {
+        if self.issuer == IssuerPolicy::Rewrite {
+            return Err(
+                Misconfigured::new("upstream.issuer", "`rewrite` is not in this version").hint(
+                    "let the provider call itself by the public URL (Keycloak: `--hostname`), and write `preserve`",
+                ),
+            );
+        }
+        let wrong = |why: &str| {
+            Misconfigured::new(
+                "upstream.url",
+                format!("this is not the address of an HTTP server: {why}"),
+            )
+            .hint("write it like `http://127.0.0.1:8080` or `https://idp.internal`")
+        };
+        let uri: Uri = self.url.parse().map_err(|_| wrong("it is no URL"))?;
+        match uri.scheme_str() {
+            Some("http" | "https") => {}
+            _ => return Err(wrong("it begins with neither `http://` nor `https://`")),
+        }
+        if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) || uri.query().is_some() {
+            return Err(wrong("it has a user, a password or a query"));
+        }
+        Ok(uri)
+    }
+
+    pub(super) fn tls(&self, base: &Path) -> Result<ClientConfig, Misconfigured> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(ca) = &self.ca {
+            let path = base.join(ca);
+            let wrong = |why: String| Misconfigured::new("upstream.ca", format!("`{}` {why}", path.display()));
+            let certificates = CertificateDer::pem_file_iter(&path)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(|e| wrong(format!("cannot be read: {e}")))?;
+            if roots.add_parsable_certificates(certificates).0 == 0 {
+                return Err(wrong("has no certificate".into()));
+            }
+        }
+        let provider = rustls::crypto::ring::default_provider();
+        let config = ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Misconfigured::new("upstream", format!("TLS cannot be set up: {e}")))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(config)
+    }
+}
+
+fn generic() -> String {
+    "generic".into()
+}
+
+fn connect_timeout() -> Period {
+    Period::secs(5)
+}
+
+fn response_timeout() -> Period {
+    Period::secs(30)
+}
