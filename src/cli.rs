@@ -6,6 +6,7 @@ mod explain;
 mod keys;
 mod outcome;
 mod paint;
+mod run;
 mod test;
 
 use std::{
@@ -34,6 +35,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve, until SIGTERM or Ctrl-C
+    Run,
     /// Look whether everything that `run` needs is there, and say how to mend what is not
     Check(check::Arguments),
     /// Say what would become of a request, without sending it anywhere
@@ -82,6 +85,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Cli {
     fn run(self, out: &mut impl Write) -> Result<Outcome, Stop> {
         match self.command {
+            Command::Run => run::run(&load(&self.config)?),
             Command::Check(arguments) => check::run(&load(&self.config)?, &arguments, out),
             Command::Explain(arguments) => explain::run(&load(&self.config)?, &arguments, out),
             Command::Test(arguments) => test::run(&load(&self.config)?, &arguments, out),

@@ -32,9 +32,7 @@ pub use self::{
     log::{Log, LogFormat},
 };
 use self::{read::read, source::Source};
-use crate::{
-    audit, clock::Period, interceptor, listen, misconfigured::Misconfigured, route::Route, token, upstream,
-};
+use crate::{audit, clock::Period, interceptor, listen, misconfigured::Misconfigured, route::Route, token, upstream};
 
 /// A configuration that was read completely. What its values come to is judged where modules are built from them;
 /// [`Config::errors`] shows what they found.

@@ -107,6 +107,11 @@ impl Refusal {
         Self::new(Fault::Client, StatusCode::UNAUTHORIZED, "invalid_token", reason)
     }
 
+    /// A token of the upstream that no interceptor was asked about.
+    pub fn native_token() -> Self {
+        Self::invalid_token("this token was not issued through this proxy; obtain a new one")
+    }
+
     /// The upstream is at fault: 502 or 504.
     pub fn upstream(status: StatusCode, detail: impl Into<String>) -> Self {
         let error = if status == StatusCode::GATEWAY_TIMEOUT {

@@ -1,14 +1,147 @@
 //! The composition root: a configuration becomes a running proxy, which ends when it is told to.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
-use tokio::task::JoinHandle;
+use http::StatusCode;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::Audit,
     clock::Clock,
-    config::Config,
+    config::{Config, ConfigErrors},
+    exchange::Outside,
     gate::{Gate, Parts},
+    interceptor::Interceptors,
     listen::Listener,
     misconfigured::Misconfigured,
+    preset::Preset,
+    refusal::Page,
+    upstream::Upstream,
 };
+
+/// A proxy that serves.
+pub struct Running {
+    /// The address that it listens on, with its port.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops taking connections, lets requests in flight finish, and closes the audit.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(e) = self.serving.await {
+            tracing::error!(error = %e, "the server ended early: {e}");
+        }
+    }
+
+    /// Serves until SIGTERM or SIGINT, then stops as above.
+    pub async fn until_signal(self) -> io::Result<()> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: no more connections are taken, requests in flight finish");
+        self.stop().await;
+        Ok(())
+    }
+}
+
+/// Builds everything that a configuration names and serves it.
+///
+/// # Errors
+/// Whatever cannot be built, each with its place in the configuration. Nothing was started then.
+pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigErrors> {
+    let gate = build(config, clock).map_err(|findings| config.errors(&findings))?;
+    let bound = match Listener::bind(&config.listen, &config.base).await {
+        Ok(listener) => listener
+            .local_addr()
+            .map(|address| (listener, address))
+            .map_err(|e| Misconfigured::new("listen.address", format!("the socket has no address: {e}"))),
+        Err(finding) => Err(finding),
+    };
+    let (listener, address) = match bound {
+        Ok(bound) => bound,
+        Err(finding) => {
+            gate.drain().await;
+            return Err(config.errors([&finding]));
+        }
+    };
+    let stop = CancellationToken::new();
+    let (line, stopped) = (Arc::clone(&gate), stop.clone());
+    tracing::info!(
+        %address,
+        public_url = %config.listen.public_url,
+        upstream = %config.upstream.url,
+        preset = %config.upstream.preset,
+        interceptors = config.interceptors.len(),
+        revision = %config.revision,
+        "serving {} on {address}, in front of {}",
+        config.listen.public_url,
+        config.upstream.url,
+    );
+    let serving = tokio::spawn(async move {
+        listener
+            .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stopped)
+            .await;
+        gate.drain().await;
+    });
+    Ok(Running { address, stop, serving })
+}
+
+/// All parts of the gate, or all that is wrong with their settings.
+fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>> {
+    let base = &config.base;
+    let mut findings = Vec::new();
+    let listen = &config.listen;
+    let outside = keep(
+        &mut findings,
+        Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
+    );
+    let upstream = keep(&mut findings, Upstream::new(&config.upstream, base));
+    let preset = keep(&mut findings, Preset::load(&config.upstream.preset, &config.routes));
+    let reissuer = keep(&mut findings, config.tokens.reissuer(base));
+    let page = match &config.denial.page {
+        Some(path) => keep(&mut findings, Page::read(&base.join(path))),
+        None => Some(Page::default()),
+    };
+    let interceptors = match Interceptors::build(&config.interceptors, config.consult_budget, base, clock.clone()) {
+        Ok(interceptors) => Some(interceptors),
+        Err(wrong) => {
+            findings.extend(wrong);
+            None
+        }
+    };
+    let (Some(outside), Some(upstream), Some(preset), Some(reissuer), Some(page), Some(interceptors)) =
+        (outside, upstream, preset, reissuer, page, interceptors)
+    else {
+        return Err(findings);
+    };
+    // Last, since it takes the lock of the store.
+    let audit = Audit::open(&config.audit, base, clock.clone()).map_err(|finding| vec![finding])?;
+    Ok(Gate::new(Parts {
+        environment: config.environment.clone(),
+        outside,
+        preset: preset.below(upstream.base_path()),
+        upstream,
+        interceptors,
+        reissuer,
+        audit,
+        clock,
+        denied: StatusCode::from_u16(config.denial.status).unwrap_or(StatusCode::BAD_REQUEST),
+        page,
+        signup_attributes: config.upstream.signup_attributes.clone(),
+        require_reissued: config.tokens.require_reissued,
+        warn_size: config.tokens.warn_size,
+    }))
+}
+
+fn keep<T>(findings: &mut Vec<Misconfigured>, built: Result<T, Misconfigured>) -> Option<T> {
+    built.map_err(|finding| findings.push(finding)).ok()
+}

@@ -32,7 +32,10 @@ pub(super) struct Arguments {
 /// Goes through everything that `tollgate run` needs. The answer is no when something fails.
 pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) -> Result<Outcome, Stop> {
     let mut findings = Findings::new(config, out);
-    findings.ok("configuration", format!("{}, revision {}", config.file(), config.revision))?;
+    findings.ok(
+        "configuration",
+        format!("{}, revision {}", config.file(), config.revision),
+    )?;
     local::listener(config, &mut findings)?;
     local::keys(config, &mut findings)?;
     local::audit(config, &mut findings)?;

@@ -47,7 +47,11 @@ struct Request<'a> {
 /// Prints which route it is and who would be asked. The answer is no where the request would be refused.
 pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) -> Result<Outcome, Stop> {
     let paint = Paint::for_stdout();
-    writeln!(out, "{}", paint.bold(&format!("{} {}", arguments.method, arguments.url)))?;
+    writeln!(
+        out,
+        "{}",
+        paint.bold(&format!("{} {}", arguments.method, arguments.url))
+    )?;
     let target = match Target::read(&arguments.url) {
         Ok(target) => target,
         Err(unreadable) => {
@@ -79,11 +83,20 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
         )?;
         return Ok(Outcome::Well);
     }
-    let is_websocket = request.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+    let is_websocket = request
+        .header("upgrade")
+        .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
     if is_websocket {
-        let listed = preset.websockets.iter().any(|pattern| pattern.captures(target.path()).is_some());
+        let listed = preset
+            .websockets
+            .iter()
+            .any(|pattern| pattern.captures(target.path()).is_some());
         let word = if listed { "passes" } else { "refused" };
-        writeln!(out, "{word:<13} a WebSocket; the preset `{}` lists its path: {listed}", preset.name)?;
+        writeln!(
+            out,
+            "{word:<13} a WebSocket; the preset `{}` lists its path: {listed}",
+            preset.name
+        )?;
         return Ok(listed.into());
     }
     for candidate in candidates {
@@ -97,7 +110,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
             Sighting::None => {}
         }
     }
-    writeln!(out, "passes        no route fits: it streams through unchanged, and tokens in it are mapped back")?;
+    writeln!(
+        out,
+        "passes        no route fits: it streams through unchanged, and tokens in it are mapped back"
+    )?;
     Ok(Outcome::Well)
 }
 
@@ -147,11 +163,20 @@ impl Request<'_> {
         }
         let parameters = self.query.iter().chain(self.form.iter());
         for (name, value) in parameters {
-            if let Some(rule) = route.refuse.iter().find(|rule| rule.parameter == name && rule.refuses(value)) {
+            if let Some(rule) = route
+                .refuse
+                .iter()
+                .find(|rule| rule.parameter == name && rule.refuses(value))
+            {
                 return Some(format!("{} ({})", rule.because, rule.error));
             }
         }
-        let content_type = self.header("content-type")?.split(';').next()?.trim().to_ascii_lowercase();
+        let content_type = self
+            .header("content-type")?
+            .split(';')
+            .next()?
+            .trim()
+            .to_ascii_lowercase();
         let kind = match content_type.as_str() {
             "application/x-www-form-urlencoded" => Some(BodyKind::Form),
             "multipart/form-data" => Some(BodyKind::Multipart),
@@ -174,8 +199,17 @@ fn describe(
 ) -> Result<Outcome, Stop> {
     let route = &candidate.route;
     let own = config.routes.iter().any(|known| known.name == route.name);
-    let from = if own { format!("`[[route]]` in {}", config.file()) } else { format!("preset `{}`", preset.name) };
-    writeln!(out, "route         `{}` of {from}: the path is `{}`{sign}", route.name, route.path.as_str())?;
+    let from = if own {
+        format!("`[[route]]` in {}", config.file())
+    } else {
+        format!("preset `{}`", preset.name)
+    };
+    writeln!(
+        out,
+        "route         `{}` of {from}: the path is `{}`{sign}",
+        route.name,
+        route.path.as_str()
+    )?;
     if let Some(reason) = request.refusal(route) {
         writeln!(out, "refused       {reason}")?;
         return Ok(Outcome::No);
@@ -231,12 +265,20 @@ fn event(config: &Config, trigger: Trigger, candidate: &Candidate, request: &Req
         ..Materials::default()
     };
     let data = facts::gather(&candidate.route, &materials, &mut context);
-    Event { trigger, context, data: if trigger.adds_claims() { Map::new() } else { data } }
+    Event {
+        trigger,
+        context,
+        data: if trigger.adds_claims() { Map::new() } else { data },
+    }
 }
 
 fn who(config: &Config, event: &Event, out: &mut impl Write) -> Result<(), Stop> {
     let mut place = 0;
-    for settings in config.interceptors.iter().filter(|settings| settings.trigger == event.trigger) {
+    for settings in config
+        .interceptors
+        .iter()
+        .filter(|settings| settings.trigger == event.trigger)
+    {
         let fate = fate(config, settings, event);
         let number = if fate.starts_with("asked") {
             place += 1;
@@ -249,14 +291,22 @@ fn who(config: &Config, event: &Event, out: &mut impl Write) -> Result<(), Stop>
             Policy::Deny => "deny",
         };
         writeln!(out, "  {number:<4}{}: {fate}", settings.name)?;
-        writeln!(out, "      POST {}, timeout {}, on_failure = {on_failure}", settings.endpoint, settings.timeout)?;
+        writeln!(
+            out,
+            "      POST {}, timeout {}, on_failure = {on_failure}",
+            settings.endpoint, settings.timeout
+        )?;
         for (word, conditions) in [("when", &settings.when), ("unless", &settings.unless)] {
             if *conditions != Conditions::default() {
                 writeln!(out, "      {word} {}", spelled(conditions))?;
             }
         }
     }
-    if !config.interceptors.iter().any(|settings| settings.trigger == event.trigger) {
+    if !config
+        .interceptors
+        .iter()
+        .any(|settings| settings.trigger == event.trigger)
+    {
         writeln!(out, "  nobody is asked: no `[[interceptor]]` has this trigger")?;
     }
     Ok(())
@@ -266,7 +316,12 @@ fn fate(config: &Config, settings: &interceptor::Settings, event: &Event) -> &'s
     if !settings.enabled {
         return "not asked, `enabled = false`";
     }
-    let alone = Interceptors::build(slice::from_ref(settings), config.consult_budget, &config.base, Clock::system());
+    let alone = Interceptors::build(
+        slice::from_ref(settings),
+        config.consult_budget,
+        &config.base,
+        Clock::system(),
+    );
     match alone {
         Ok(alone) if alone.applies(event) => "asked",
         Ok(_) => "not asked, its conditions do not fit",
@@ -292,7 +347,9 @@ fn spelled(conditions: &Conditions) -> String {
 fn deed(action: Action) -> &'static str {
     match action {
         Action::Consult => "the interceptors are asked before it is forwarded",
-        Action::Tokens => "it is forwarded; the tokens of the answer are held back until the interceptors were asked, then signed again",
+        Action::Tokens => {
+            "it is forwarded; the tokens of the answer are held back until the interceptors were asked, then signed again"
+        }
         Action::Authorize => "it is forwarded, unless a rule refuses its response type or mode",
         Action::Introspect => "the token is mapped back, and the added claims are merged into the answer",
         Action::Userinfo => "the bearer token is mapped back",

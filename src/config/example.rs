@@ -8,7 +8,10 @@ use super::tree::{self, Node};
 pub(super) const EXAMPLES: [(&str, &str); 31] = [
     ("environment", "environment = \"prod-eu\""),
     ("consult_budget", "consult_budget = \"10s\""),
-    ("listen", "[listen]\naddress = \"127.0.0.1:8443\"\npublic_url = \"http://127.0.0.1:8443\""),
+    (
+        "listen",
+        "[listen]\naddress = \"127.0.0.1:8443\"\npublic_url = \"http://127.0.0.1:8443\"",
+    ),
     ("listen.address", "address = \"127.0.0.1:8443\""),
     ("listen.public_url", "public_url = \"https://id.example.com\""),
     (

@@ -67,7 +67,14 @@ impl Outside {
         format!("{}://{}", self.scheme(), self.authority)
     }
 
-    /// `https` or `http`, as clients see it.
+    /// The headers that tell the upstream from where it is seen, for requests of our own.
+    pub fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        self.stamp(&mut headers, None);
+        headers
+    }
+
+    /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
         if self.https { "https" } else { "http" }
     }

@@ -66,7 +66,7 @@ pub struct Tls {
 
 impl Tls {
     /// TLS 1.2 and 1.3, with HTTP/2 and HTTP/1.1 on offer (ALPN, RFC 7301).
-    pub(super) fn acceptor(&self, base: &Path) -> Result<TlsAcceptor, Misconfigured> {
+    pub fn acceptor(&self, base: &Path) -> Result<TlsAcceptor, Misconfigured> {
         let (chain_path, key_path) = (base.join(&self.certificate), base.join(&self.key));
         let unreadable = |key: &str, path: &Path, why: String| {
             Misconfigured::new(format!("listen.tls.{key}"), format!("`{}` {why}", path.display())).hint(

@@ -62,9 +62,14 @@ async fn ask(
     let consultation = trial.consultation;
     if consultation.decided_by == DecidedBy::Endpoint {
         let ms = consultation.duration.as_millis();
-        return findings.ok("endpoint", format!("`{name}`: {} gave a verdict in {ms} ms", settings.endpoint));
+        return findings.ok(
+            "endpoint",
+            format!("`{name}`: {} gave a verdict in {ms} ms", settings.endpoint),
+        );
     }
-    let why = consultation.failure.map_or_else(|| "no verdict".to_owned(), |failure| failure.detail);
+    let why = consultation
+        .failure
+        .map_or_else(|| "no verdict".to_owned(), |failure| failure.detail);
     findings.fail(
         "endpoint",
         format!("`{name}`: {} gave no verdict on a sample: {why}", settings.endpoint),
@@ -77,10 +82,15 @@ async fn connect(settings: &Settings, base: &Path) -> Result<(), String> {
     let host = uri.host().ok_or("it has no host")?.trim_matches(['[', ']']).to_owned();
     let is_tls = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect((host.as_str(), port))
+        .await
+        .map_err(|error| error.to_string())?;
     if is_tls {
         let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
-        connector(settings, base)?.connect(name, stream).await.map_err(|error| format!("TLS: {error}"))?;
+        connector(settings, base)?
+            .connect(name, stream)
+            .await
+            .map_err(|error| format!("TLS: {error}"))?;
     }
     Ok(())
 }

@@ -56,7 +56,10 @@ impl<'c, W: Write> Findings<'c, W> {
     /// A module could not be built from its settings.
     pub(super) fn misconfigured(&mut self, subject: &str, wrong: &Misconfigured) -> Result<(), Stop> {
         for finding in self.config.errors([wrong]).iter() {
-            let mend = finding.hint.clone().unwrap_or_else(|| format!("correct it in {}", self.config.file()));
+            let mend = finding
+                .hint
+                .clone()
+                .unwrap_or_else(|| format!("correct it in {}", self.config.file()));
             self.fail(subject, format!("{}: {}", finding.place, finding.message), &mend)?;
         }
         Ok(())
@@ -70,7 +73,11 @@ impl<'c, W: Write> Findings<'c, W> {
             _ => format!("{count} {word}s"),
         };
         let failures = plural(self.failures, "failure");
-        let failures = if self.failures == 0 { self.paint.green(&failures) } else { self.paint.red(&failures) };
+        let failures = if self.failures == 0 {
+            self.paint.green(&failures)
+        } else {
+            self.paint.red(&failures)
+        };
         writeln!(self.out, "\n{failures}, {}", plural(self.warnings, "warning"))?;
         Ok((self.failures == 0).into())
     }

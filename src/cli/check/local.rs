@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     config::Config,
     event::{Event, Trigger},
-    exchange::Front,
+    exchange::Outside,
     interceptor::{self, Interceptors, Policy, sample},
     preset::Preset,
     refusal::Page,
@@ -18,7 +18,7 @@ use crate::{
 
 pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let listen = &config.listen;
-    match Front::new(&listen.public_url, &listen.names, &listen.trusted_proxies) {
+    match Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies) {
         Ok(front) => findings.ok("public URL", front.origin())?,
         Err(wrong) => findings.misconfigured("public URL", &wrong)?,
     }
@@ -32,7 +32,10 @@ pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>)
             format!("{} is reachable from other machines without TLS", listen.address),
             "set `listen.tls`, or let a proxy end TLS and name it in `listen.trusted_proxies`",
         ),
-        None => findings.note("TLS", format!("none; {} is reachable from this machine only", listen.address)),
+        None => findings.note(
+            "TLS",
+            format!("none; {} is reachable from this machine only", listen.address),
+        ),
     }
 }
 
@@ -42,7 +45,10 @@ pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
         Ok(ring) => {
             let listed = ring.list(Timestamp::now());
             let signing = listed.iter().filter(|key| key.state == State::Signing).count();
-            findings.ok("signing keys", format!("{signing} of {} keys in `{}` sign", listed.len(), folder.display()))?;
+            findings.ok(
+                "signing keys",
+                format!("{signing} of {} keys in `{}` sign", listed.len(), folder.display()),
+            )?;
         }
         Err(wrong) => return findings.misconfigured("signing keys", &wrong),
     }
@@ -58,7 +64,10 @@ pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) ->
         Ok(path) => path,
         Err(wrong) => return findings.misconfigured("audit", &wrong),
     };
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| *folder != Path::new(""))
+        .unwrap_or(Path::new("."));
     let tried = if path.exists() {
         fs::OpenOptions::new().append(true).open(&path).map(drop)
     } else {
@@ -94,11 +103,19 @@ pub(super) fn interceptors(
             "add an `[[interceptor]]`; `proxy.toml` in the repository has examples",
         )?;
     }
-    let built = Interceptors::build(&config.interceptors, config.consult_budget, &config.base, Clock::system());
+    let built = Interceptors::build(
+        &config.interceptors,
+        config.consult_budget,
+        &config.base,
+        Clock::system(),
+    );
     match built {
         Ok(interceptors) => {
             for trigger in Trigger::ALL {
-                let names: Vec<_> = interceptors.for_trigger(trigger).map(|i| format!("`{}`", i.name())).collect();
+                let names: Vec<_> = interceptors
+                    .for_trigger(trigger)
+                    .map(|i| format!("`{}`", i.name()))
+                    .collect();
                 if !names.is_empty() {
                     findings.ok("interceptors", format!("{trigger}: {}", names.join(", then ")))?;
                 }
@@ -121,7 +138,10 @@ pub(super) fn lock_out(config: &Config, findings: &mut Findings<'_, impl Write>)
     }
     let risky = config.interceptors.iter().filter(|settings| {
         settings.enabled
-            && matches!(settings.trigger, Trigger::PreSessionCreation | Trigger::PreUserInvitation)
+            && matches!(
+                settings.trigger,
+                Trigger::PreSessionCreation | Trigger::PreUserInvitation
+            )
             && (settings.on_failure() == Policy::Deny || settings.on_invalid == Policy::Deny)
     });
     for settings in risky {
@@ -147,7 +167,10 @@ pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -
                 0 => String::new(),
                 count => format!(", with {count} of `[[route]]`"),
             };
-            findings.ok("preset", format!("{}: {} routes{own}", preset.summary, preset.routes.len()))?;
+            findings.ok(
+                "preset",
+                format!("{}: {} routes{own}", preset.summary, preset.routes.len()),
+            )?;
             Ok(Some(preset))
         }
         Err(wrong) => {
@@ -160,13 +183,25 @@ pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -
 /// Whether it would be asked when an administrator logs in to, or acts in, the realm `master`. One that cannot be built
 /// is reported elsewhere.
 fn covers_master(config: &Config, settings: &interceptor::Settings) -> bool {
-    let (Event { trigger, mut context, data }, _) = sample(settings.trigger, Timestamp::now());
+    let (
+        Event {
+            trigger,
+            mut context,
+            data,
+        },
+        _,
+    ) = sample(settings.trigger, Timestamp::now());
     context.realm = Some("master".to_owned());
     context.client_id = Some("security-admin-console".to_owned());
     context.ip_address = None;
     let event = Event { trigger, context, data };
-    Interceptors::build(slice::from_ref(settings), config.consult_budget, &config.base, Clock::system())
-        .is_ok_and(|alone| alone.applies(&event))
+    Interceptors::build(
+        slice::from_ref(settings),
+        config.consult_budget,
+        &config.base,
+        Clock::system(),
+    )
+    .is_ok_and(|alone| alone.applies(&event))
 }
 
 fn tempfile_in(folder: &Path) -> std::io::Result<()> {

@@ -9,7 +9,7 @@ use super::{super::outcome::Stop, findings::Findings};
 use crate::{
     body,
     config::Config,
-    exchange::Front,
+    exchange::Outside,
     json,
     preset::Preset,
     token::UpstreamKeys,
@@ -27,15 +27,23 @@ pub(super) async fn check(
         Err(wrong) => return findings.misconfigured("upstream", &wrong),
     };
     let listen = &config.listen;
-    let Ok(front) = Front::new(&listen.public_url, &listen.names, &listen.trusted_proxies) else {
+    let Ok(front) = Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies) else {
         return findings.note("upstream", "not looked at: the public URL comes first");
     };
     let preset = preset.clone().below(upstream.base_path());
     let has_realms = preset.issuer.discovery.as_str().contains("{realm}");
-    let realms = if has_realms { realms_of(config, realms) } else { BTreeSet::from([String::new()]) };
+    let realms = if has_realms {
+        realms_of(config, realms)
+    } else {
+        BTreeSet::from([String::new()])
+    };
     let mut there = false;
     for realm in &realms {
-        let subject = if has_realms { format!("realm {realm}") } else { "issuer".to_owned() };
+        let subject = if has_realms {
+            format!("realm {realm}")
+        } else {
+            "issuer".to_owned()
+        };
         let path = preset.issuer.discovery.as_str().replace("{realm}", realm);
         let discovery = match fetch(&upstream, &path, front.headers()).await {
             Err(UpstreamError::Unreachable(_) | UpstreamError::Timeout(_)) if !there => {
@@ -57,7 +65,13 @@ pub(super) async fn check(
         }
         there = true;
         let expected = preset.issuer.path.as_str().replace("{realm}", realm);
-        issuer(&discovery, &front.origin(), expected.trim_end_matches('/'), &subject, findings)?;
+        issuer(
+            &discovery,
+            &front.origin(),
+            expected.trim_end_matches('/'),
+            &subject,
+            findings,
+        )?;
         keys(&upstream, &discovery, &front, &subject, findings).await?;
         algorithms(&discovery, &subject, findings)?;
     }
@@ -113,17 +127,24 @@ fn issuer(
 async fn keys(
     upstream: &Upstream,
     discovery: &Value,
-    front: &Front,
+    front: &Outside,
     subject: &str,
     findings: &mut Findings<'_, impl Write>,
 ) -> Result<(), Stop> {
     let mend = "tokens cannot be verified without the provider's keys; see what it answers there";
-    let uri = discovery.get("jwks_uri").and_then(Value::as_str).and_then(|uri| uri.parse::<Uri>().ok());
+    let uri = discovery
+        .get("jwks_uri")
+        .and_then(Value::as_str)
+        .and_then(|uri| uri.parse::<Uri>().ok());
     let Some(path) = uri.as_ref().map(Uri::path) else {
         return findings.fail(subject, "its discovery document names no `jwks_uri`", mend);
     };
     match fetch(upstream, path, front.headers()).await {
-        Err(error) => findings.fail(subject, format!("its keys at `{path}` cannot be fetched: {error}"), mend),
+        Err(error) => findings.fail(
+            subject,
+            format!("its keys at `{path}` cannot be fetched: {error}"),
+            mend,
+        ),
         Ok(bytes) => match UpstreamKeys::parse(&bytes) {
             Ok(keys) if keys.is_empty() => findings.fail(subject, format!("its keys at `{path}` verify nothing"), mend),
             Ok(_) => findings.ok(subject, format!("its keys at `{path}` can be read")),
@@ -134,7 +155,13 @@ async fn keys(
 
 /// ID tokens that a client may ask for and that cannot be signed again.
 fn algorithms(discovery: &Value, subject: &str, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
-    let list = |name: &str| discovery.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let list = |name: &str| {
+        discovery
+            .get(name)
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
     let mut kinds: Vec<String> = list("id_token_signing_alg_values_supported")
         .iter()
         .filter_map(Value::as_str)
@@ -156,7 +183,9 @@ fn algorithms(discovery: &Value, subject: &str, findings: &mut Findings<'_, impl
 
 async fn fetch(upstream: &Upstream, path: &str, headers: HeaderMap) -> Result<Vec<u8>, UpstreamError> {
     let mut request = Request::new(body::empty());
-    *request.uri_mut() = path.parse().map_err(|_| UpstreamError::Broken("its path is no path".to_owned()))?;
+    *request.uri_mut() = path
+        .parse()
+        .map_err(|_| UpstreamError::Broken("its path is no path".to_owned()))?;
     *request.headers_mut() = headers;
     let answer = upstream.call(request).await?;
     match answer.status() {
