@@ -1,226 +1,151 @@
-//! Sockets, TLS, limits and connections; what is served on them is a function.
+//! The public side: sockets, TLS, limits and connections, for any service.
 
-mod pace;
+mod activity;
+mod bounded;
+mod connection;
+mod limits;
+mod patient;
 mod settings;
+mod tls;
+mod wire;
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use http::{Request, Response};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{
-        conn::auto,
-        graceful::{GracefulShutdown, Watcher},
-    },
-};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, warn};
 
-use self::pace::{Pace, Patient};
+use self::limits::Places;
 pub use self::settings::{Settings, Tls};
 use crate::{body::Body, misconfigured::Misconfigured};
 
-/// How many streams one HTTP/2 connection may have at once.
-const STREAMS: u32 = 128;
-
-/// How many HTTP/2 errors of a client's making end its connection.
-const RESETS: usize = 128;
-
-/// How many headers a request may have.
-const HEADERS: usize = 100;
-
-/// A bound socket and the rules for the connections on it.
+/// A bound socket and what its connections may do.
 pub struct Listener {
     socket: TcpListener,
     tls: Option<TlsAcceptor>,
-    rules: Rules,
-}
-
-/// The limits of a connection.
-#[derive(Clone)]
-struct Rules {
-    connections: Arc<Semaphore>,
-    head: usize,
-    header_timeout: Duration,
-    idle_timeout: Duration,
-    pace: Pace,
+    limits: limits::Limits,
+    max_connections: usize,
+    max_connections_per_ip: Option<usize>,
     drain_timeout: Duration,
 }
 
 impl Listener {
-    /// Binds the socket and reads certificate and key.
-    ///
-    /// # Errors
-    /// An address that cannot be bound, a certificate or key that cannot be used.
+    /// Reads the certificate and binds the address. Connections wait until [`Listener::serve`].
     pub async fn bind(settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
         let tls = settings.tls.as_ref().map(|tls| tls.acceptor(base)).transpose()?;
-        let socket = TcpListener::bind(settings.address).await.map_err(|e| {
+        let limits = limits::Limits::new(settings)?;
+        let failed = |error: io::Error| {
             Misconfigured::new(
                 "listen.address",
-                format!("{} cannot be listened on: {e}", settings.address),
+                format!("cannot listen on {}: {error}", settings.address),
             )
-            .hint("choose an address of this machine and a port that nothing else uses")
-        })?;
-        let rules = Rules {
-            connections: Arc::new(Semaphore::new(settings.max_connections)),
-            head: settings.max_head,
-            header_timeout: settings.header_timeout.0,
-            idle_timeout: settings.idle_timeout.0,
-            pace: Pace {
-                stall: settings.body_timeout.0,
-                bytes_per_second: settings.min_body_rate,
-            },
-            drain_timeout: settings.drain_timeout.0,
+            .hint("is another process using the port, or does it need more rights?")
         };
-        Ok(Self { socket, tls, rules })
+        let socket = TcpListener::bind(settings.address).await.map_err(failed)?;
+        Ok(Self {
+            socket,
+            tls,
+            limits,
+            max_connections: settings.max_connections,
+            max_connections_per_ip: settings.max_connections_per_ip,
+            drain_timeout: settings.drain_timeout.0,
+        })
     }
 
-    /// The address that was bound, with its port.
+    /// The address that was bound, with its real port.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Serves until `stop`, then takes no more connections and lets requests in flight finish within the drain timeout.
-    pub async fn serve<S, F>(self, service: S, stop: CancellationToken)
+    /// Serves until `shutdown` is cancelled; then stops accepting, tells clients (GOAWAY, `Connection: close`), gives requests
+    /// in flight `drain_timeout` to finish, and cuts what is left.
+    ///
+    /// A service that panics costs its connection, nothing else. When a client goes away, the service's future is dropped.
+    pub async fn serve<S, F>(self, service: S, shutdown: CancellationToken)
     where
-        S: Fn(Request<Body>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Self { socket, tls, rules } = self;
-        let graceful = GracefulShutdown::new();
-        let mut connections = JoinSet::new();
+        let Self {
+            socket,
+            tls,
+            limits,
+            max_connections,
+            max_connections_per_ip,
+            drain_timeout,
+        } = self;
+        let places = Places::new(max_connections, max_connections_per_ip);
+        let service = Arc::new(service);
+        let connections = TaskTracker::new();
+        let cut = CancellationToken::new();
         loop {
-            let (stream, peer, permit) = tokio::select! {
-                () = stop.cancelled() => break,
-                accepted = accept(&socket, &rules) => accepted,
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = accept(&socket, &places) => accepted,
             };
-            while connections.try_join_next().is_some() {}
-            let (tls, rules, service, watcher) = (tls.clone(), rules.clone(), service.clone(), graceful.watcher());
+            let Some((stream, address, place)) = accepted else {
+                continue;
+            };
+            let connection = connection::Connection {
+                peer: address,
+                limits: limits.clone(),
+                shutdown: shutdown.clone(),
+            };
+            let (tls, service, cut) = (tls.clone(), Arc::clone(&service), cut.clone());
             connections.spawn(async move {
-                let _permit = permit;
-                connect(stream, peer, tls, &rules, service, watcher).await;
+                tokio::select! {
+                    () = cut.cancelled() => debug!(peer.address = %address, "cut a connection that did not finish in time"),
+                    () = connection.run(stream, tls, service) => {}
+                }
+                drop(place);
             });
         }
         drop(socket);
-        if tokio::time::timeout(rules.drain_timeout, graceful.shutdown())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                "requests that are in flight after {} s are cut off",
-                rules.drain_timeout.as_secs()
+        connections.close();
+        if tokio::time::timeout(drain_timeout, connections.wait()).await.is_err() {
+            warn!(
+                connections = connections.len(),
+                "cutting connections that did not finish in {drain_timeout:?}"
             );
+            cut.cancel();
+            connections.wait().await;
         }
-        connections.abort_all();
     }
 }
 
-/// The next connection, once there is room for it. Errors of single connections are theirs; when the process has run out
-/// of descriptors, others must close first.
-async fn accept(socket: &TcpListener, rules: &Rules) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    loop {
-        let Ok(permit) = Arc::clone(&rules.connections).acquire_owned().await else {
-            return std::future::pending().await;
-        };
-        match socket.accept().await {
-            Ok((stream, peer)) => return (stream, peer, permit),
-            Err(e)
-                if matches!(
-                    e.kind(),
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-                ) => {}
-            Err(e) => {
-                tracing::warn!(error = %e, "no connection can be accepted: {e}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+/// The next connection that there is a place for. `None` when this one came to nothing.
+async fn accept(socket: &TcpListener, places: &Places) -> Option<(tokio::net::TcpStream, SocketAddr, limits::Place)> {
+    let free = places.free().await;
+    match socket.accept().await {
+        Ok((stream, address)) => {
+            let Some(place) = places.take(free, address.ip()) else {
+                debug!(peer.address = %address, "refused a connection: too many from this address");
+                return None;
+            };
+            // Answers are written whole; waiting for more to send only delays them.
+            if let Err(error) = stream.set_nodelay(true) {
+                debug!(peer.address = %address, "cannot set TCP_NODELAY: {error}");
             }
+            Some((stream, address, place))
+        }
+        Err(error) if is_of_one_connection(&error) => None,
+        Err(error) => {
+            // Most likely out of file descriptors; accepting again at once would only spin.
+            warn!("cannot accept connections: {error}");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
         }
     }
 }
 
-async fn connect<S, F>(
-    stream: TcpStream,
-    peer: SocketAddr,
-    tls: Option<TlsAcceptor>,
-    rules: &Rules,
-    service: S,
-    watcher: Watcher,
-) where
-    S: Fn(Request<Body>, SocketAddr) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
-{
-    // Answers are small and written at once; waiting for more would only delay them.
-    _ = stream.set_nodelay(true);
-    let Some(acceptor) = tls else {
-        return converse(stream, peer, builder(rules), rules, service, watcher).await;
-    };
-    let Ok(Ok(stream)) = tokio::time::timeout(rules.header_timeout, acceptor.accept(stream)).await else {
-        return tracing::debug!(%peer, "the TLS handshake came to nothing");
-    };
-    // What ALPN chose is what is spoken; it is never guessed from the first bytes.
-    let builder = match stream.get_ref().1.alpn_protocol() {
-        Some(b"h2") => builder(rules).http2_only(),
-        _ => builder(rules).http1_only(),
-    };
-    converse(stream, peer, builder, rules, service, watcher).await;
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn converse<I, S, F>(
-    io: I,
-    peer: SocketAddr,
-    builder: auto::Builder<TokioExecutor>,
-    rules: &Rules,
-    service: S,
-    watcher: Watcher,
-) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Fn(Request<Body>, SocketAddr) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<Body>> + Send + 'static,
-{
-    let (io, patience) = Patient::new(io, rules.header_timeout);
-    let pace = rules.pace;
-    let serve = service_fn(move |request: Request<Incoming>| {
-        let busy = patience.busy();
-        let held = busy.clone();
-        let request = request.map(|body| pace.hold(body, held));
-        let answer = service(request, peer);
-        async move {
-            let answer = answer.await;
-            drop(busy);
-            Ok::<_, Infallible>(answer)
-        }
-    });
-    let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(io), serve)
-        .into_owned();
-    if let Err(e) = watcher.watch(connection).await {
-        tracing::debug!(%peer, error = %e, "a connection ended early: {e}");
-    }
-}
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-fn builder(rules: &Rules) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // hyper's timer runs from the end of the request before, so it holds the idle time; `Patient` holds the head's.
-        .header_read_timeout(rules.idle_timeout)
-        .max_buf_size(rules.head)
-        .max_headers(HEADERS)
-        .half_close(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(rules.head).unwrap_or(u32::MAX))
-        .max_local_error_reset_streams(RESETS)
-        .keep_alive_interval(rules.idle_timeout)
-        .keep_alive_timeout(rules.header_timeout);
-    builder
-}
+#[cfg(test)]
+mod tests;

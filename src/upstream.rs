@@ -1,159 +1,161 @@
-//! The client to the identity provider: relays what streams, calls what is held, and remembers what it publishes.
+//! The client to the identity provider: `relay` streams, `call` waits for a bounded answer.
 
-mod headers;
+mod answer;
+mod connect;
+mod error;
+mod hops;
 mod remembered;
 mod settings;
-mod upgrade;
+mod turns;
+mod websocket;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, header::ACCEPT_ENCODING, uri::PathAndQuery};
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Authority};
 use http_body_util::BodyExt;
-use hyper_rustls::HttpsConnector;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
+use tokio_util::task::TaskTracker;
 
+use self::connect::Towards;
 pub use self::{
+    error::UpstreamError,
     remembered::{Lifetime, Remembered},
     settings::{IssuerPolicy, Settings},
 };
-use crate::{
-    body::{self, Body, Unread},
-    misconfigured::Misconfigured,
-};
+use crate::{body::Body, misconfigured::Misconfigured};
 
-/// The longest answer that is held, in bytes.
-const ANSWER_LIMIT: usize = 1024 * 1024;
-
-/// The identity provider behind the proxy. Cheap to clone; clones share their connections.
-#[derive(Clone)]
+/// The one upstream and its connections. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Upstream {
-    client: Client<HttpsConnector<HttpConnector>, Body>,
-    base: Uri,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    url: Uri,
     response_timeout: Duration,
-}
-
-/// Why the upstream gave no usable answer. Shows no header and no body.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// It could not be reached, or broke off.
-    #[error("the upstream cannot be reached: {0}")]
-    Unreachable(String),
-    /// It took too long.
-    #[error("the upstream did not answer within {} ms", .0.as_millis())]
-    Timeout(Duration),
-    /// Its answer broke off or is longer than what is held.
-    #[error("the upstream's answer cannot be used: {0}")]
-    Broken(String),
-    /// It does not have the document that was asked for.
-    #[error("the upstream answered {0} where a document was expected")]
-    Status(StatusCode),
-}
-
-impl UpstreamError {
-    /// What a client is answered: 504 for a timeout, else 502.
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
-            _ => StatusCode::BAD_GATEWAY,
-        }
-    }
+    client: Client<Towards, Body>,
+    /// For upgrades: HTTP/1.1 only, never a connection that was used before.
+    http1: Client<Towards, Body>,
 }
 
 impl Upstream {
-    /// Prepares the client; connects to nothing yet.
+    /// Reads the settings; `ca` is looked up below `base`, the folder of `proxy.toml`. Does not connect yet.
     pub fn new(settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
-        let uri = settings.uri()?;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(settings.connect_timeout.0));
-        let connector = hyper_rustls::HttpsConnectorBuilder::new()
-            .with_tls_config(settings.tls(base)?)
-            .https_or_http()
-            .enable_all_versions()
-            .wrap_connector(tcp);
-        // A request that was not written to a connection that had gone idle is sent on another one; one that may have been
-        // seen is never sent twice: codes and assertions count once.
-        let client = Client::builder(TokioExecutor::new())
+        let url = settings.uri()?;
+        let connectors = connect::Connectors::new(&url, settings, base)?;
+        let mut builder = Client::builder(TokioExecutor::new());
+        // `retry_canceled_requests` stays on: it repeats only what was still queued when its connection closed, so not
+        // a byte of it had been written. What may have been sent is never sent again.
+        builder
+            .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build(connector);
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(POOL_SIZE)
+            .http1_max_buf_size(MAX_HEAD)
+            .http2_max_header_list_size(MAX_HEAD_H2)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .http2_max_send_buf_size(MAX_HEAD);
         Ok(Self {
-            client,
-            base: uri,
-            response_timeout: settings.response_timeout.0,
+            inner: Arc::new(Inner {
+                url,
+                response_timeout: settings.response_timeout.0,
+                client: builder.build(connectors.any),
+                http1: builder.pool_max_idle_per_host(0).build(connectors.http1),
+            }),
         })
     }
 
-    /// The base path of the upstream, such as `/auth`; empty where it has none.
+    /// The path below which the upstream has its own, such as `/auth`; empty where it has none. Public paths have it as well.
     pub fn base_path(&self) -> &str {
-        self.base.path().trim_end_matches('/')
+        self.inner.url.path().trim_end_matches('/')
     }
 
-    /// Sends a request whose target is a path and query, and gives the answer as it streams in.
+    /// Forwards a request in origin-form and streams both ways: bodies, trailers, and no more in memory than a few buffers.
+    ///
+    /// Fails when the upstream has not begun to answer `response_timeout` after it had all it needed. Dropping the future, or the
+    /// answer's body, cancels the request.
     pub async fn relay(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
-        *request.uri_mut() = self.target(request.uri())?;
-        *request.version_mut() = http::Version::HTTP_11;
-        headers::strip_hop_by_hop(request.headers_mut());
-        let mut response = self.send(request).await?;
-        headers::strip_hop_by_hop(response.headers_mut());
+        hops::clean_request(request.headers_mut());
+        let request = self.addressed(request)?;
+        self.relayed(&self.inner.client, request).await
+    }
+
+    /// Forwards a WebSocket handshake; only if the upstream agrees with 101 are the two connections joined, in one of `tasks`. Any other answer is an answer like any other.
+    pub async fn upgrade(&self, request: Request<Body>, tasks: &TaskTracker) -> Result<Response<Body>, UpstreamError> {
+        websocket::upgrade(self, request, tasks).await
+    }
+
+    /// Sends a request once and waits for the whole answer, at most [`MAX_ANSWER`] bytes, not compressed, without trailers.
+    ///
+    /// The answer comes without `Content-Length`: whoever sends it on knows the length of what it then is.
+    pub async fn call(&self, request: Request<Body>) -> Result<Response<Bytes>, UpstreamError> {
+        self.call_within(request, MAX_ANSWER).await
+    }
+
+    async fn call_within(&self, mut request: Request<Body>, limit: usize) -> Result<Response<Bytes>, UpstreamError> {
+        hops::clean_request(request.headers_mut());
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let request = self.addressed(request)?;
+        let whole = async {
+            let response = self.relayed(&self.inner.client, request).await?;
+            answer::read(response, limit).await
+        };
+        let allowed = self.inner.response_timeout;
+        tokio::time::timeout(allowed, whole)
+            .await
+            .unwrap_or(Err(UpstreamError::Timeout(allowed)))
+    }
+
+    async fn relayed(
+        &self,
+        client: &Client<Towards, Body>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let interim = answer::Interim::count(&mut request);
+        let (request, turns) = turns::watch(request);
+        let allowed = self.inner.response_timeout;
+        let mut response = tokio::select! {
+            response = client.request(request) => response.map_err(UpstreamError::from)?,
+            () = turns.overdue(allowed) => return Err(UpstreamError::Timeout(allowed)),
+            () = interim.too_many() => return Err(UpstreamError::Broken("it sends interim answers without end".into())),
+        };
+        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            hops::clean_response(response.headers_mut());
+        }
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 
-    /// Sends a request and holds the whole answer, which is asked for uncompressed and may have at most 1 MiB.
-    pub async fn call(&self, mut request: Request<Body>) -> Result<Response<Bytes>, UpstreamError> {
-        request.headers_mut().remove(ACCEPT_ENCODING);
-        let deadline = tokio::time::Instant::now() + self.response_timeout;
-        let (parts, body) = self.relay(request).await?.into_parts();
-        if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
-            return Err(UpstreamError::Broken(
-                "it is compressed although that was not asked for".into(),
-            ));
-        }
-        match tokio::time::timeout_at(deadline, body::read_all(body, ANSWER_LIMIT)).await {
-            Err(_) => Err(UpstreamError::Timeout(self.response_timeout)),
-            Ok(Err(Unread::TooLarge(limit))) => Err(UpstreamError::Broken(format!("it is longer than {limit} bytes"))),
-            Ok(Err(Unread::Broken(_) | Unread::TooSlow(_))) => Err(UpstreamError::Broken("it broke off".into())),
-            Ok(Ok(bytes)) => Ok(Response::from_parts(parts, bytes)),
-        }
-    }
-
-    async fn send(&self, request: Request<Body>) -> Result<Response<hyper::body::Incoming>, UpstreamError> {
-        match tokio::time::timeout(self.response_timeout, self.client.request(request)).await {
-            Err(_) => Err(UpstreamError::Timeout(self.response_timeout)),
-            Ok(Err(e)) => Err(UpstreamError::Unreachable(describe(&e))),
-            Ok(Ok(response)) => Ok(response),
-        }
-    }
-
-    /// The address of a target. The path of a target is the public one, so a base path is already part of it.
-    fn target(&self, uri: &Uri) -> Result<Uri, UpstreamError> {
-        let mut parts = self.base.clone().into_parts();
-        parts.path_and_query = Some(
-            uri.path_and_query()
-                .cloned()
-                .unwrap_or_else(|| PathAndQuery::from_static("/")),
-        );
-        Uri::from_parts(parts).map_err(|e| UpstreamError::Unreachable(e.to_string()))
+    /// Points a request in origin-form at the upstream. Its `Host`, the public one, becomes the URI's authority too, and so HTTP/2's.
+    fn addressed(&self, mut request: Request<Body>) -> Result<Request<Body>, UpstreamError> {
+        let host = request.headers().get(header::HOST);
+        let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        let mut parts = self.inner.url.clone().into_parts();
+        parts.authority = host.or(parts.authority);
+        parts.path_and_query = request.uri().path_and_query().cloned();
+        *request.uri_mut() = Uri::from_parts(parts)
+            .map_err(|error| UpstreamError::Broken(format!("the request cannot be addressed to it: {error}")))?;
+        *request.version_mut() = Version::HTTP_11;
+        request.extensions_mut().clear();
+        Ok(request)
     }
 }
 
-/// The error with its causes, without the request that it was about.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
+/// The longest answer that [`Upstream::call`] reads, in bytes.
+pub const MAX_ANSWER: usize = 1024 * 1024;
+/// An upstream that closes idle connections earlier makes the next request on one fail.
+const POOL_IDLE: Duration = Duration::from_secs(15);
+const POOL_SIZE: usize = 256;
+const MAX_HEAD: usize = 256 * 1024;
+const MAX_HEAD_H2: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Removes what concerns one connection alone (RFC 9110 §7.6.1).
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    headers::strip_hop_by_hop(headers);
-}
+#[cfg(test)]
+mod tests;

@@ -1,78 +1,82 @@
-//! `multipart/form-data` (RFC 7578) of text fields; `multer` finds the parts, the strictness is ours.
-
-use bytes::Bytes;
-use futures_util::{FutureExt, stream};
-use multer::{Field, Multipart};
+//! `multipart/form-data` (RFC 7578) of text fields. Lenient readers differ about preambles, epilogues, repeated headers
+//! and bare line feeds, so only the one form that browsers write is read.
 
 use super::{Form, Misread, shown};
 
 pub(super) fn read(body: &[u8], content_type: &str) -> Result<Form, Misread> {
-    let boundary = multer::parse_boundary(content_type)
-        .map_err(|_| Misread("the content type has no usable multipart boundary".into()))?;
-    // A preamble is legal and nobody sends one; some parsers take it for a part.
-    if !body.starts_with(format!("--{boundary}").as_bytes()) {
-        return Err(Misread("a multipart body does not start with its boundary".into()));
-    }
-    let body = stream::iter([Ok::<_, std::io::Error>(Bytes::copy_from_slice(body))]);
-    // The whole body is in memory, so nothing is ever awaited.
-    fields(Multipart::new(body, boundary))
-        .now_or_never()
-        .unwrap_or_else(|| Err(broken()))
-}
-
-async fn fields(mut parts: Multipart<'_>) -> Result<Form, Misread> {
+    let boundary = boundary(content_type)?;
+    let text = std::str::from_utf8(body).map_err(|_| Misread("a multipart body is not UTF-8".into()))?;
+    let (opening, delimiter) = (format!("--{boundary}"), format!("\r\n--{boundary}"));
+    let mut rest = text.strip_prefix(&opening).ok_or_else(malformed)?;
     let mut form = Form::default();
-    while let Some(part) = parts.next_field().await.map_err(|_| broken())? {
-        let name = plain_name(&part)?;
-        let bytes = part.bytes().await.map_err(|_| broken())?;
-        let value = String::from_utf8(bytes.to_vec())
-            .map_err(|_| Misread(format!("the part {} is not UTF-8", shown(&name))))?;
-        form.add(name, value)?;
+    loop {
+        if matches!(rest, "--" | "--\r\n") {
+            return Ok(form);
+        }
+        let part = rest.strip_prefix("\r\n").ok_or_else(malformed)?;
+        let (head, content) = part.split_once("\r\n\r\n").ok_or_else(malformed)?;
+        let name = name(head)?;
+        let (value, after) = content.split_once(&delimiter).ok_or_else(malformed)?;
+        form.add(name, value.to_owned())?;
+        rest = after;
     }
-    Ok(form)
 }
 
 /// The name of a part that is a plain text field.
-fn plain_name(part: &Field<'_>) -> Result<String, Misread> {
-    let headers = part.headers();
-    if headers.keys_len() != headers.len() {
-        return Err(Misread("a part has a header twice".into()));
+fn name(head: &str) -> Result<String, Misread> {
+    let (mut name, mut typed) = (None, false);
+    for line in head.split("\r\n") {
+        let (header, value) = line.split_once(':').ok_or_else(malformed)?;
+        match header.to_ascii_lowercase().as_str() {
+            "content-disposition" if name.is_none() => name = Some(plain_name(value.trim())?),
+            "content-type" if !typed => {
+                typed = true;
+                let kind = value.to_ascii_lowercase().replace(' ', "");
+                if !matches!(kind.as_str(), "text/plain" | "text/plain;charset=utf-8") {
+                    return Err(Misread("a part is not plain text in UTF-8".into()));
+                }
+            }
+            other => {
+                return Err(Misread(format!(
+                    "a part has the header {}, or has it twice",
+                    shown(other)
+                )));
+            }
+        }
     }
-    if let Some(odd) = headers
-        .keys()
-        .find(|name| !matches!(name.as_str(), "content-disposition" | "content-type"))
-    {
-        return Err(Misread(format!("a part has the header `{odd}`")));
-    }
-    let disposition = headers
-        .get(http::header::CONTENT_DISPOSITION)
-        .and_then(|value| value.to_str().ok())
-        .ok_or_else(|| Misread("a part has no readable content disposition".into()))?;
-    // Exactly `form-data; name="…"`: a file name, an encoded `name*` or an escape is read differently from parser to parser.
-    let name = disposition
+    name.ok_or_else(|| Misread("a part has no content disposition".into()))
+}
+
+/// Exactly `form-data; name="…"`: a file name, an encoded `name*` or an escape is read differently from server to server.
+fn plain_name(disposition: &str) -> Result<String, Misread> {
+    disposition
         .strip_prefix("form-data; name=\"")
         .and_then(|rest| rest.strip_suffix('"'))
         .filter(|name| !name.contains(['"', '\\', '%']))
-        .ok_or_else(|| Misread("a part is not a plain field with a plain name".into()))?;
-    if part.name() != Some(name) {
-        return Err(Misread(format!("the name {} of a part is ambiguous", shown(name))));
-    }
-    let text = match headers
-        .get(http::header::CONTENT_TYPE)
-        .map(|value| value.as_bytes().to_ascii_lowercase())
-    {
-        None => true,
-        Some(kind) => matches!(
-            kind.as_slice(),
-            b"text/plain" | b"text/plain;charset=utf-8" | b"text/plain; charset=utf-8"
-        ),
-    };
-    if !text {
-        return Err(Misread(format!("the part {} is not plain text in UTF-8", shown(name))));
-    }
-    Ok(name.to_owned())
+        .map(str::to_owned)
+        .ok_or_else(|| Misread("a part is not a plain field with a plain name".into()))
 }
 
-fn broken() -> Misread {
+/// RFC 2046 §5.1.1, without the characters that would need quoting.
+fn boundary(content_type: &str) -> Result<&str, Misread> {
+    let mut found = content_type.split(';').skip(1).filter_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim())
+    });
+    let unusable = || Misread("the content type has no usable multipart boundary".into());
+    let (Some(value), None) = (found.next(), found.next()) else {
+        return Err(unusable());
+    };
+    let value = value
+        .strip_prefix('"')
+        .and_then(|inner| inner.strip_suffix('"'))
+        .unwrap_or(value);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&byte);
+    ((1..=70).contains(&value.len()) && value.bytes().all(plain))
+        .then_some(value)
+        .ok_or_else(unusable)
+}
+
+fn malformed() -> Misread {
     Misread("a multipart body is malformed".into())
 }

@@ -1,45 +1,54 @@
-//! Documents that the upstream publishes, kept so that clients find them while it is away.
+//! Documents of the upstream that are fetched once and used for a while: discovery, JWKS.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use tokio::{sync::Mutex, time::Instant};
+use tracing::warn;
 
 use super::{Upstream, UpstreamError};
 use crate::body;
 
-/// The largest document, in bytes.
-const LIMIT: usize = 256 * 1024;
-
-/// The least time between two fetches that clients can cause.
-const REFETCH: Duration = Duration::from_secs(10);
-
-/// How long a copy counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetime {
-    /// Within this the upstream is not asked.
-    pub fresh: Duration,
-    /// Within this the copy is served while the upstream cannot be asked.
-    pub stale: Duration,
-}
-
-/// One document of the upstream, fetched from its configured address alone and parsed once. One fetch at a time.
+/// A document at a fixed path of the configured upstream; never at an address that another document named.
+///
+/// One request at a time fetches it, at most 256 KiB, and the others wait for that.
 pub struct Remembered<T> {
     upstream: Upstream,
     path: String,
     headers: HeaderMap,
     lifetime: Lifetime,
     parse: fn(&[u8]) -> Result<T, String>,
-    copy: Mutex<Kept<T>>,
+    copy: StdMutex<Option<Kept<T>>>,
+    fetching: Mutex<Attempts>,
+}
+
+/// How long a copy counts, from when it was fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Within this the upstream is not asked.
+    pub fresh: Duration,
+    /// Within this the copy is served while the upstream cannot be asked. `Duration::MAX` is as long as the process lives.
+    pub stale: Duration,
 }
 
 struct Kept<T> {
-    copy: Option<(Instant, Arc<T>)>,
-    tried: Option<Instant>,
+    value: Arc<T>,
+    fetched: Instant,
+}
+
+#[derive(Default)]
+struct Attempts {
+    failed: Option<(Instant, UpstreamError)>,
+    refetched: Option<Instant>,
 }
 
 impl<T> Remembered<T> {
-    /// A document that is not fetched yet. `headers` tell the upstream from where it is seen.
+    /// A document at `path`, in origin-form, asked for with `headers` (the public `Host` and `X-Forwarded-*`, so that the
+    /// upstream says what it says to clients). `parse` tells in a clause why a document is unusable.
     pub fn new(
         upstream: Upstream,
         path: &str,
@@ -47,73 +56,105 @@ impl<T> Remembered<T> {
         lifetime: Lifetime,
         parse: fn(&[u8]) -> Result<T, String>,
     ) -> Self {
-        let copy = Mutex::new(Kept {
-            copy: None,
-            tried: None,
-        });
         Self {
             upstream,
             path: path.to_owned(),
             headers,
             lifetime,
             parse,
-            copy,
+            copy: StdMutex::new(None),
+            fetching: Mutex::default(),
         }
     }
 
-    /// The document: a fresh copy, or a fetched one, or the last one while the upstream is away.
+    /// The document: the copy while it is fresh, otherwise a new one, and the old copy where fetching fails.
     pub async fn get(&self) -> Result<Arc<T>, UpstreamError> {
-        let mut kept = self.copy.lock().await;
-        match &kept.copy {
-            Some((at, copy)) if at.elapsed() < self.lifetime.fresh => return Ok(Arc::clone(copy)),
-            // The upstream is away: it is not asked by every request again.
-            Some((at, copy)) if at.elapsed() < self.lifetime.stale && recently(kept.tried) => {
-                return Ok(Arc::clone(copy));
-            }
-            _ => {}
+        if let Some(value) = self.copy_within(self.lifetime.fresh) {
+            return Ok(value);
         }
-        match self.fetch(&mut kept).await {
-            Ok(copy) => Ok(copy),
-            Err(e) => match &kept.copy {
-                Some((at, copy)) if at.elapsed() < self.lifetime.stale => {
-                    tracing::warn!(path = %self.path, error = %e, "the last good copy of {} is used: {e}", self.path);
-                    Ok(Arc::clone(copy))
-                }
-                _ => Err(e),
-            },
+        let mut attempts = self.fetching.lock().await;
+        if let Some(value) = self.copy_within(self.lifetime.fresh) {
+            return Ok(value);
         }
-    }
-
-    /// The document as it is now, for a key that the copy does not have. Goes out once in ten seconds at the most.
-    pub async fn refetch(&self) -> Result<Arc<T>, UpstreamError> {
-        let mut kept = self.copy.lock().await;
-        if let Some((_, copy)) = &kept.copy
-            && recently(kept.tried)
+        if let Some((at, error)) = &attempts.failed
+            && at.elapsed() < PAUSE_AFTER_FAILURE
         {
-            return Ok(Arc::clone(copy));
+            return self.usable().ok_or_else(|| error.clone());
         }
-        self.fetch(&mut kept).await
+        self.fetch(&mut attempts).await
     }
 
-    async fn fetch(&self, kept: &mut Kept<T>) -> Result<Arc<T>, UpstreamError> {
-        kept.tried = Some(Instant::now());
-        let broken = |why: String| UpstreamError::Broken(format!("{} {why}", self.path));
+    /// The document, fetched anew because the copy lacks something (a key of an unknown `kid`); at most once in 10 s,
+    /// otherwise the copy.
+    pub async fn refetch(&self) -> Result<Arc<T>, UpstreamError> {
+        let mut attempts = self.fetching.lock().await;
+        if attempts.refetched.is_some_and(|at| at.elapsed() < BETWEEN_REFETCHES) {
+            drop(attempts);
+            return self.get().await;
+        }
+        attempts.refetched = Some(Instant::now());
+        self.fetch(&mut attempts).await
+    }
+
+    async fn fetch(&self, attempts: &mut Attempts) -> Result<Arc<T>, UpstreamError> {
+        match self.fetched().await {
+            Ok(value) => {
+                let value = Arc::new(value);
+                attempts.failed = None;
+                *self.kept() = Some(Kept {
+                    value: Arc::clone(&value),
+                    fetched: Instant::now(),
+                });
+                Ok(value)
+            }
+            Err(error) => {
+                warn!(upstream.path = %self.path, "cannot fetch `{}`: {error}", self.path);
+                attempts.failed = Some((Instant::now(), error.clone()));
+                self.usable().ok_or(error)
+            }
+        }
+    }
+
+    async fn fetched(&self) -> Result<T, UpstreamError> {
+        let broken = |cause: String| UpstreamError::Broken(format!("`{}` {cause}", self.path));
         let mut request = Request::new(body::empty());
         *request.uri_mut() = self.path.parse().map_err(|_| broken("is no path".into()))?;
         request.headers_mut().clone_from(&self.headers);
-        let answer = self.upstream.call(request).await?;
-        if !answer.status().is_success() {
-            return Err(UpstreamError::Status(answer.status()));
+        request
+            .headers_mut()
+            .insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let response = self.upstream.call_within(request, MAX_DOCUMENT).await?;
+        if response.status() != StatusCode::OK {
+            return Err(UpstreamError::Status(response.status()));
         }
-        if answer.body().len() > LIMIT {
-            return Err(broken(format!("is longer than {LIMIT} bytes")));
-        }
-        let document = Arc::new((self.parse)(answer.body()).map_err(broken)?);
-        kept.copy = Some((Instant::now(), Arc::clone(&document)));
-        Ok(document)
+        (self.parse)(response.body()).map_err(broken)
+    }
+
+    fn usable(&self) -> Option<Arc<T>> {
+        self.copy_within(self.lifetime.stale)
+    }
+
+    fn copy_within(&self, age: Duration) -> Option<Arc<T>> {
+        let copy = self.kept();
+        copy.as_ref()
+            .filter(|copy| copy.fetched.elapsed() < age)
+            .map(|copy| Arc::clone(&copy.value))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Kept<T>>> {
+        self.copy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn recently(tried: Option<Instant>) -> bool {
-    tried.is_some_and(|at| at.elapsed() < REFETCH)
+impl<T> fmt::Debug for Remembered<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remembered")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
+
+const MAX_DOCUMENT: usize = 256 * 1024;
+const BETWEEN_REFETCHES: Duration = Duration::from_secs(10);
+/// While the upstream is away, the requests that need the document do not queue up behind one timeout each.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);

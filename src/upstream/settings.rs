@@ -1,10 +1,8 @@
 //! `[upstream]` in `proxy.toml`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use http::Uri;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 
 use crate::{clock::Period, misconfigured::Misconfigured};
@@ -24,10 +22,11 @@ pub struct Settings {
     /// A PEM file of certificate authorities to trust besides the system's.
     #[serde(default)]
     pub ca: Option<PathBuf>,
-    /// How long a connection may take. Default: `5s`.
+    /// How long connecting may take, TLS included. Default: `5s`.
     #[serde(default = "connect_timeout")]
     pub connect_timeout: Period,
-    /// How long the head of an answer may take. Default: `30s`.
+    /// How long the upstream may take to begin its answer once it has the request; for a request that is acted upon, to finish
+    /// it. Default: `30s`.
     #[serde(default = "response_timeout")]
     pub response_timeout: Period,
     /// Fields of the signup form that are sent to interceptors as `user.attributes`; passwords never are.
@@ -71,28 +70,6 @@ impl Settings {
             return Err(wrong("it has a user, a password or a query"));
         }
         Ok(uri)
-    }
-
-    pub(super) fn tls(&self, base: &Path) -> Result<ClientConfig, Misconfigured> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(ca) = &self.ca {
-            let path = base.join(ca);
-            let wrong = |why: String| Misconfigured::new("upstream.ca", format!("`{}` {why}", path.display()));
-            let certificates = CertificateDer::pem_file_iter(&path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|e| wrong(format!("cannot be read: {e}")))?;
-            if roots.add_parsable_certificates(certificates).0 == 0 {
-                return Err(wrong("has no certificate".into()));
-            }
-        }
-        let provider = rustls::crypto::ring::default_provider();
-        let config = ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map_err(|e| Misconfigured::new("upstream", format!("TLS cannot be set up: {e}")))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(config)
     }
 }
 

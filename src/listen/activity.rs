@@ -1,0 +1,125 @@
+//! What a connection is doing, so that it can be told how long it may go on doing it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::limits::Limits;
+
+/// Shared by a connection's socket, its requests and the task that watches the time.
+///
+/// hyper's own `header_read_timeout` begins when a connection goes idle, so it cannot tell a slow head from a quiet client.
+#[derive(Clone, Debug)]
+pub(super) struct Activity {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct State {
+    requests: usize,
+    phase: Phase,
+    since: Instant,
+    http2: bool,
+    head: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// No request was seen yet.
+    New,
+    /// Between requests.
+    Idle,
+    /// Bytes of the next request's head have come.
+    Head,
+}
+
+/// A request in flight: from its head to the last byte of its answer.
+#[derive(Debug)]
+pub(super) struct InFlight(Activity);
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State {
+                requests: 0,
+                phase: Phase::New,
+                since: Instant::now(),
+                http2: false,
+                head: Vec::new(),
+            })),
+            changed: Arc::default(),
+        }
+    }
+
+    /// A request's head was read. Returns its bytes too, as far as they came between requests, with whatever followed.
+    pub(super) fn begin(&self, http2: bool) -> (InFlight, Vec<u8>) {
+        let mut state = self.state();
+        state.requests += 1;
+        state.phase = Phase::Idle;
+        state.http2 = http2;
+        (InFlight(self.clone()), std::mem::take(&mut state.head))
+    }
+
+    pub(super) fn bytes_came(&self, bytes: &[u8], max_head: usize) {
+        let mut state = self.state();
+        // On HTTP/2 they may be a ping as well; there the idle timeout bounds a slow head.
+        if state.requests > 0 || state.http2 {
+            return;
+        }
+        // hyper refuses a longer head.
+        let room = max_head.saturating_sub(state.head.len());
+        state.head.extend(bytes.iter().take(room));
+        if state.phase == Phase::Idle {
+            state.phase = Phase::Head;
+            state.since = Instant::now();
+            self.changed.notify_one();
+        }
+    }
+
+    /// Returns when the connection has been idle, or its head has been coming, for too long.
+    pub(super) async fn overdue(&self, limits: &Limits) {
+        loop {
+            let changed = self.changed.notified();
+            match self.deadline(limits) {
+                Some(deadline) if deadline <= Instant::now() => return,
+                Some(deadline) => {
+                    tokio::select! {
+                        () = changed => {}
+                        () = tokio::time::sleep_until(deadline) => {}
+                    }
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        let state = self.state();
+        let patience: Duration = match state.phase {
+            _ if state.requests > 0 => return None,
+            Phase::New | Phase::Head => limits.header_timeout,
+            Phase::Idle => limits.idle_timeout,
+        };
+        Some(state.since + patience)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.requests -= 1;
+        if state.requests == 0 {
+            state.since = Instant::now();
+            drop(state);
+            self.0.changed.notify_one();
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One connection, from its first byte to its last.
+
+use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    activity::{Activity, InFlight},
+    bounded::Bounded,
+    limits::Limits,
+    patient::Patient,
+    tls,
+    wire::{self, Untidy},
+};
+use crate::body::{self, Body, BoxError};
+
+pub(super) struct Connection {
+    pub(super) peer: SocketAddr,
+    pub(super) limits: Limits,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// Which protocol was agreed on before the first byte of HTTP.
+#[derive(Clone, Copy, Debug)]
+enum Protocol {
+    Http1,
+    Http2,
+    /// Plain TCP: HTTP/1, or HTTP/2 with prior knowledge (RFC 9113 §3.3).
+    Unknown,
+}
+
+impl Connection {
+    pub(super) async fn run<S, F>(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, service: Arc<S>)
+    where
+        S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let Some(acceptor) = acceptor else {
+            return self.speak(stream, Protocol::Unknown, service).await;
+        };
+        let handshake = tokio::time::timeout(self.limits.header_timeout, acceptor.accept(stream));
+        let stream = tokio::select! {
+            () = self.shutdown.cancelled() => return,
+            stream = handshake => stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        };
+        match stream {
+            Ok(stream) => {
+                // Where ALPN chose, nothing is sniffed: a client that then speaks the other protocol is wrong.
+                let protocol = match stream.get_ref().1.alpn_protocol() {
+                    Some(tls::H2) => Protocol::Http2,
+                    _ => Protocol::Http1,
+                };
+                self.speak(stream, protocol, service).await;
+            }
+            Err(error) => debug!(peer.address = %self.peer, "TLS handshake failed: {error}"),
+        }
+    }
+
+    async fn speak<I, S, F>(self, stream: I, protocol: Protocol, service: Arc<S>)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let Self { peer, limits, shutdown } = self;
+        let activity = Activity::new();
+        let stream = Patient::new(stream, &limits, activity.clone());
+        let builder = builder(&limits, protocol);
+        let answer = {
+            let (limits, activity) = (limits.clone(), activity.clone());
+            hyper::service::service_fn(move |mut request: Request<Incoming>| {
+                let http2 = request.version() == Version::HTTP_2;
+                let (in_flight, head) = activity.begin(http2);
+                let checked = if http2 { Ok(()) } else { tidy(&head, &mut request) };
+                let response = match checked {
+                    Ok(()) => Ok(service(
+                        request.map(|body| Bounded::new(body, &limits).boxed_unsync()),
+                        peer,
+                    )),
+                    Err(error) => Err(error),
+                };
+                async move {
+                    let response = match response {
+                        Ok(response) => response.await,
+                        Err(error) => refused(peer, error),
+                    };
+                    Ok::<_, Infallible>(holding(response, in_flight))
+                }
+            })
+        };
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    ended = connection => ended,
+                    () = activity.overdue(&limits) => Ok(()),
+                }
+            }
+            () = activity.overdue(&limits) => {
+                connection.as_mut().graceful_shutdown();
+                // Enough for a GOAWAY; whoever is in the middle of a head gets nothing more.
+                tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
+            }
+        };
+        if let Err(error) = ended {
+            debug!(peer.address = %peer, "connection failed: {error}");
+        }
+    }
+}
+
+fn builder(limits: &Limits, protocol: Protocol) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // `Activity` times heads and idle connections.
+        .header_read_timeout(None)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(limits.max_head);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_LOCAL_RESETS)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    match protocol {
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_only(),
+        Protocol::Unknown => builder,
+    }
+}
+
+fn tidy(head: &[u8], request: &mut Request<Incoming>) -> Result<(), Untidy> {
+    let method = request.method().clone();
+    wire::check(&method, head, request.headers_mut())
+}
+
+/// As bare as hyper's own answer to a head that it cannot read.
+fn refused(peer: SocketAddr, error: Untidy) -> Response<Body> {
+    debug!(peer.address = %peer, "refused a request: {error}");
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Keeps a request in flight until its answer's body is gone.
+fn holding(response: Response<Body>, in_flight: InFlight) -> Response<Body> {
+    response.map(|body| {
+        let hold = move |error: BoxError| {
+            let _held: &InFlight = &in_flight;
+            error
+        };
+        body.map_err(hold).boxed_unsync()
+    })
+}
+
+const MAX_HEADERS: usize = 100;
+const MAX_STREAMS: u32 = 128;
+const MAX_RESET_STREAMS: usize = 20;
+const MAX_LOCAL_RESETS: usize = 1024;
+const MAX_SEND_BUFFER: usize = 64 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -1,0 +1,67 @@
+//! TLS 1.2 and 1.3 with rustls and ring, ALPN h2 and http/1.1.
+
+use std::{path::Path, sync::Arc};
+
+use rustls::{ServerConfig, crypto::ring};
+use rustls_pki_types::{
+    CertificateDer, PrivateKeyDer,
+    pem::{self, PemObject},
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::Tls;
+use crate::misconfigured::Misconfigured;
+
+impl Tls {
+    /// TLS 1.2 and 1.3 with this certificate, HTTP/2 and HTTP/1.1 on offer (ALPN, RFC 7301).
+    pub fn acceptor(&self, base: &Path) -> Result<TlsAcceptor, Misconfigured> {
+        let (chain, key) = read(self, base)?;
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Misconfigured::new("listen.tls", error.to_string()))?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(|error| {
+                Misconfigured::new(
+                    "listen.tls.key",
+                    format!("certificate and key cannot be used together: {error}"),
+                )
+                .hint("the key must belong to the first certificate of the chain")
+            })?;
+        config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+fn read(settings: &Tls, base: &Path) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Misconfigured> {
+    let path = base.join(&settings.certificate);
+    let chain = CertificateDer::pem_file_iter(&path)
+        .and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>)
+        .map_err(|error| unusable("listen.tls.certificate", "certificate", &path, &error))?;
+    if chain.is_empty() {
+        return Err(unusable(
+            "listen.tls.certificate",
+            "certificate",
+            &path,
+            &pem::Error::NoItemsFound,
+        ));
+    }
+    let path = base.join(&settings.key);
+    let key = PrivateKeyDer::from_pem_file(&path)
+        .map_err(|error| unusable("listen.tls.key", "private key", &path, &error))?;
+    Ok((chain, key))
+}
+
+fn unusable(key: &str, what: &str, path: &Path, error: &pem::Error) -> Misconfigured {
+    let cause = match error {
+        pem::Error::Io(error) => format!("cannot be read: {error}"),
+        pem::Error::NoItemsFound => format!("has no {what} in PEM"),
+        // Its details could quote the file.
+        _ => "is not valid PEM".into(),
+    };
+    Misconfigured::new(key, format!("the file `{}` {cause}", path.display()))
+        .hint("PEM files, the path relative to the folder of `proxy.toml`; the key must not be encrypted")
+}
+
+pub(super) const H2: &[u8] = b"h2";
+const HTTP_1_1: &[u8] = b"http/1.1";

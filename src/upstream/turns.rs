@@ -1,0 +1,102 @@
+//! Whose turn it is while a request is on its way: only the upstream's own silence counts against it.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::{sync::Notify, time::Instant};
+
+use crate::body::{Body, BoxError};
+
+/// Watches a request's body being sent.
+#[derive(Clone, Debug)]
+pub(super) struct Turns {
+    turn: Arc<Mutex<Turn>>,
+    changed: Arc<Notify>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It has all that came so far, since then.
+    Upstream(Instant),
+    /// It waits for the client's next bytes.
+    Client,
+}
+
+struct Watched {
+    inner: Body,
+    turns: Turns,
+}
+
+/// The request with its body watched.
+pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Turns) {
+    let turns = Turns {
+        turn: Arc::new(Mutex::new(Turn::Upstream(Instant::now()))),
+        changed: Arc::default(),
+    };
+    let request = request.map(|inner| {
+        let turns = turns.clone();
+        Watched { inner, turns }.boxed_unsync()
+    });
+    (request, turns)
+}
+
+impl Turns {
+    /// Returns when it has been the upstream's turn for longer than that.
+    pub(super) async fn overdue(&self, allowed: Duration) {
+        loop {
+            let changed = self.changed.notified();
+            match self.now() {
+                Turn::Upstream(since) if since.elapsed() >= allowed => return,
+                Turn::Upstream(since) => tokio::time::sleep_until(since + allowed).await,
+                Turn::Client => changed.await,
+            }
+        }
+    }
+
+    fn now(&self) -> Turn {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pass(&self, turn: Turn) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        self.changed.notify_one();
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        self.turns.pass(match polled {
+            Poll::Pending => Turn::Client,
+            Poll::Ready(_) => Turn::Upstream(Instant::now()),
+        });
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if self.turns.now() == Turn::Client {
+            self.turns.pass(Turn::Upstream(Instant::now()));
+        }
+    }
+}
