@@ -63,6 +63,15 @@ impl Recognised {
         }
     }
 
+    /// Where a browser finds this page again, if the route says how.
+    pub(super) fn opened_again(&self, path: &str) -> Option<String> {
+        let mut query = Form::default();
+        for name in &self.route.back {
+            query.set(name, self.query.get(name)?);
+        }
+        (!query.is_empty()).then(|| format!("{path}?{}", query.to_urlencoded()))
+    }
+
     /// Every parameter with its name, the query first.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query.iter().chain(self.form().into_iter().flat_map(Form::iter))

@@ -47,9 +47,15 @@ export class Child {
     this.command = [command, ...args].join(' ');
     this.log = log;
     this.process = spawn(command, args, { stdio: ['ignore', out, out], env: { ...process.env, ...env }, cwd });
+    // A suite that breaks off leaves nobody behind.
+    const orphan = () => this.process.kill('SIGKILL');
+    process.once('exit', orphan);
     this.ended = new Promise((resolve) => {
       this.process.once('error', (error) => resolve({ error }));
-      this.process.once('exit', (code, signal) => resolve({ code, signal }));
+      this.process.once('exit', (code, signal) => {
+        process.removeListener('exit', orphan);
+        resolve({ code, signal });
+      });
     });
   }
 

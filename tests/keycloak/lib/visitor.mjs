@@ -19,7 +19,7 @@ export function firstForm(html) {
   const fields = {};
   for (const [tag] of whole.matchAll(/<input\b[^>]*>/gi)) {
     const name = attribute(tag, 'name');
-    if (name && attribute(tag, 'type') === 'hidden') fields[name] = attribute(tag, 'value') ?? '';
+    if (name && /^hidden$/i.test(attribute(tag, 'type'))) fields[name] = attribute(tag, 'value') ?? '';
   }
   return { path: action.pathname, query: action.search.slice(1), fields };
 }
