@@ -277,6 +277,9 @@ impl Gate {
         })?;
         let found = |member: &str| document.get(member).and_then(Value::as_str).and_then(path_of);
         let preset = Arc::new(self.parts.preset.clone().discovered(found));
+        if !preset.routes.iter().any(|route| route.does == Action::Tokens) {
+            return Err(Refusal::ourselves("the upstream's discovery document names no token_endpoint"));
+        }
         self.preset.store(Some(Arc::clone(&preset)));
         Ok(preset)
     }

@@ -131,7 +131,15 @@ impl Gate {
                 (Sign::Form(fields), Content::Form(form)) => fields.iter().all(|field| form.get(field).is_some()),
                 (Sign::Form(_), _) => false,
                 (Sign::Query(name), _) => query.get(name).is_some(),
-                (Sign::Learned(name), _) => self.carries_learned(preset, name, &candidate.captures, query).await,
+                (Sign::Learned(name), _) => {
+                    let form = match content {
+                        Content::Form(form) => Some(form),
+                        _ => None,
+                    };
+                    let parameters = query.iter().chain(form.into_iter().flat_map(Form::iter));
+                    self.carries_learned(preset, name, &candidate.captures, parameters)
+                        .await
+                }
             };
             if seen {
                 return true;
