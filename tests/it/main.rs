@@ -7,5 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod denials;
+mod invariants;
 mod tokens;
 mod world;

@@ -255,15 +255,7 @@ async fn a_device_waits_unasked_and_its_tokens_are_a_session() {
     assert_eq!(pending.json()["error"], "authorization_pending");
     assert!(world.hook.all().is_empty(), "an error hands out no token");
 
-    world
-        .post("/device")
-        .form(&[
-            ("user_code", begun["user_code"].as_str().unwrap()),
-            ("email", "ada@example.com"),
-            ("password", "correct-horse"),
-        ])
-        .send()
-        .await;
+    world.let_device_in(begun["user_code"].as_str().unwrap()).await;
     let tokens = Tokens::of(&poll().await);
     assert_eq!(keys::verified(&tokens.id, &world.jwks().await)["plan"], "gold");
     let event = world.hook.event(Trigger::PreSessionCreation);

@@ -122,6 +122,31 @@ impl World {
         Tokens::of(&self.redeem(&code).await)
     }
 
+    /// The device code of a device that Ada has let in.
+    pub(crate) async fn paired_device(&self) -> String {
+        let begun = self
+            .post("/device_authorization")
+            .form(&[("client_id", "cli"), ("scope", "openid email")])
+            .send()
+            .await
+            .json();
+        self.let_device_in(begun["user_code"].as_str().unwrap()).await;
+        begun["device_code"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn let_device_in(&self, user_code: &str) {
+        let answer = self
+            .post("/device")
+            .form(&[
+                ("user_code", user_code),
+                ("email", "ada@example.com"),
+                ("password", "correct-horse"),
+            ])
+            .send()
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
     /// A machine token of `batch`.
     pub(crate) async fn machine_token(&self, scope: &str) -> Answer {
         self.post("/token")

@@ -41,7 +41,7 @@ pub(crate) enum Reply {
 /// One event as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    pub(crate) trigger: String,
+    pub(crate) endpoint: String,
     pub(crate) event: Value,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -76,7 +76,9 @@ impl Hook {
             address: listener.local_addr().unwrap(),
             book: Arc::default(),
         };
-        let routes = Router::new().route("/{trigger}", post(answer)).with_state(hook.clone());
+        let routes = Router::new()
+            .route("/{endpoint}", post(answer))
+            .with_state(hook.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         hook
     }
@@ -85,7 +87,8 @@ impl Hook {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn reply(&self, trigger: Trigger, reply: Reply) {
+    /// From now on this is answered to a trigger, or at an endpoint of another name.
+    pub(crate) fn reply(&self, trigger: impl ToString, reply: Reply) {
         self.book().replies.insert(trigger.to_string(), reply);
     }
 
@@ -98,7 +101,7 @@ impl Hook {
     }
 
     /// From now on the endpoint takes events of this trigger and keeps its answers back.
-    pub(crate) fn hold(&self, trigger: Trigger) -> Held {
+    pub(crate) fn hold(&self, trigger: impl ToString) -> Held {
         let held = Arc::new(Semaphore::new(0));
         self.book().held.insert(trigger.to_string(), Arc::clone(&held));
         Held(held)
@@ -109,9 +112,9 @@ impl Hook {
         self.book().asked.clone()
     }
 
-    pub(crate) fn asked(&self, trigger: Trigger) -> Vec<Asked> {
+    pub(crate) fn asked(&self, trigger: impl ToString) -> Vec<Asked> {
         let mut asked = self.all();
-        asked.retain(|a| a.trigger == trigger.as_str());
+        asked.retain(|a| a.endpoint == trigger.to_string());
         asked
     }
 
@@ -134,21 +137,23 @@ impl Hook {
     }
 }
 
-async fn answer(State(hook): State<Hook>, Path(trigger): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(State(hook): State<Hook>, Path(endpoint): Path<String>, headers: HeaderMap, body: Bytes) -> Response {
     if !signed(&headers, &body) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let event: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(event["trigger_point"], *trigger);
+    if endpoint.parse::<Trigger>().is_ok() {
+        assert_eq!(event["trigger_point"], *endpoint);
+    }
     let (reply, held) = {
         let mut book = hook.book();
         book.asked.push(Asked {
-            trigger: trigger.clone(),
+            endpoint: endpoint.clone(),
             event,
             headers,
             body,
         });
-        (book.replies.get(&trigger).cloned(), book.held.get(&trigger).cloned())
+        (book.replies.get(&endpoint).cloned(), book.held.get(&endpoint).cloned())
     };
     if let Some(held) = held {
         _ = held.acquire().await;

@@ -91,10 +91,14 @@ impl Idp {
 
     /// One with the paths of Keycloak's realm `tg`.
     pub(crate) async fn keycloak() -> Self {
-        Self::start(Setup::keycloak(), KEYCLOAK).await
+        Self::keycloak_with(Setup::keycloak()).await
     }
 
-    pub(crate) async fn start(setup: Setup, endpoints: Endpoints) -> Self {
+    pub(crate) async fn keycloak_with(setup: Setup) -> Self {
+        Self::start(setup, KEYCLOAK).await
+    }
+
+    async fn start(setup: Setup, endpoints: Endpoints) -> Self {
         let key = Key::new("upstream-1");
         let state = Arc::new(Mutex::new(State {
             issuer: String::new(),

@@ -38,7 +38,7 @@ impl Proxy {
         fs::write(folder.path().join("hook.key"), SECRET).unwrap();
         for _ in 0..20 {
             let address = free_address().await;
-            match Self::serve(setup, upstream, hook, &folder, address).await {
+            match Self::serve(setup, upstream, hook, &folder, address, address).await {
                 Ok(proxy) => return proxy,
                 Err(errors) if errors.to_string().contains("cannot be listened on") => {}
                 Err(errors) => panic!("{errors}"),
@@ -47,17 +47,19 @@ impl Proxy {
         panic!("no free port");
     }
 
-    /// At an address and in a folder that are known: a restart, or another replica.
+    /// At an address, as a public one, and in a folder that are known: a restart, or another replica.
     pub(crate) async fn serve(
         setup: &Setup,
         upstream: &str,
         hook: &Hook,
         folder: &Arc<TempDir>,
         address: SocketAddr,
+        public: SocketAddr,
     ) -> Result<Self, ConfigErrors> {
         log::capture();
         let text = setup.toml(&Places {
             address: &address.to_string(),
+            public: &public.to_string(),
             upstream,
             hooks: &hook.url(),
             keys: keys::shared().to_str().unwrap(),

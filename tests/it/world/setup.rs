@@ -19,6 +19,7 @@ pub(crate) struct Setup {
 /// Where everything is.
 pub(crate) struct Places<'a> {
     pub(crate) address: &'a str,
+    pub(crate) public: &'a str,
     pub(crate) upstream: &'a str,
     pub(crate) hooks: &'a str,
     pub(crate) keys: &'a str,
@@ -34,7 +35,7 @@ impl Setup {
         Self::preset("keycloak", "")
     }
 
-    /// Lines at the end of the file.
+    /// Lines at the end of the file; `{hooks}` stands for the interceptors' address.
     pub(crate) fn more(mut self, lines: &str) -> Self {
         self.more.push_str(lines);
         self.more.push('\n');
@@ -69,6 +70,7 @@ impl Setup {
     pub(crate) fn toml(&self, places: &Places<'_>) -> String {
         let Places {
             address,
+            public,
             upstream,
             hooks,
             keys,
@@ -76,7 +78,7 @@ impl Setup {
         let section = |name: &str| self.sections.get(name).map(String::as_str).unwrap_or_default();
         let mut text = format!(
             "environment = \"test\"\n{}\n\
-             [listen]\naddress = \"{address}\"\npublic_url = \"http://{address}\"\n{}\n\
+             [listen]\naddress = \"{address}\"\npublic_url = \"http://{public}\"\n{}\n\
              [upstream]\nurl = \"{upstream}\"\npreset = \"{}\"\n{}\n\
              [tokens]\nkeys = \"{keys}/signing\"\ncapsule_secret = {{ file = \"{keys}/capsule.key\" }}\n{}\n",
             section(""),
@@ -98,7 +100,7 @@ impl Setup {
             .unwrap();
         }
         text.push_str(self.routes);
-        text.push_str(&self.more);
+        text.push_str(&self.more.replace("{hooks}", hooks));
         text
     }
 

@@ -60,6 +60,14 @@ pub(crate) enum Fate {
     Hang,
     /// The connection ends behind this half of a body.
     BreakOff(String),
+    /// What this function says.
+    By(Arc<Handler>),
+}
+
+impl Fate {
+    pub(crate) fn by(answer: impl Fn(&Arrival) -> Response + Send + Sync + 'static) -> Self {
+        Self::By(Arc::new(Box::new(answer)))
+    }
 }
 
 #[derive(Clone)]
@@ -161,6 +169,7 @@ async fn answer(State(stub): State<Stub>, request: Request) -> Response {
     let fate = stub.fates.lock().unwrap().get(arrival.path()).cloned();
     match fate {
         None => (stub.handler)(&arrival),
+        Some(Fate::By(answer)) => answer(&arrival),
         Some(Fate::Answer(status, content_type, body)) => reply(status, content_type, body),
         Some(Fate::Hang) => std::future::pending().await,
         Some(Fate::BreakOff(half)) => {
