@@ -7,7 +7,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod consults;
 mod denials;
 mod invariants;
+mod layers;
+mod project;
 mod tokens;
+mod transport;
 mod world;

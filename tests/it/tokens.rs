@@ -43,13 +43,11 @@ async fn all_else_in_a_token_stays_as_the_upstream_wrote_it() {
     let mut originals = world.provider.issued();
     originals.retain(|token| token.contains('.'));
     for (ours, original) in [&tokens.access, &tokens.id].into_iter().zip(&originals) {
-        let (mut ours, original) = (keys::claims(ours), keys::claims(original));
+        let (mut ours, mut original) = (keys::claims(ours), keys::claims(original));
         assert_eq!(ours.shift_remove("plan"), Some(json!("gold")));
         assert!(ours.shift_remove("tgc").is_some(), "the capsule");
-        for changes in ["at_hash"] {
-            ours.shift_remove(changes);
-        }
-        let mut original = original;
+        // It is the hash of another token now.
+        ours.shift_remove("at_hash");
         original.shift_remove("at_hash");
         assert_eq!(ours, original);
     }

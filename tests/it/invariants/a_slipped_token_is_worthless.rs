@@ -1,4 +1,4 @@
-//! 3. The key set has only Tollgate's keys, and a native upstream token that a client presents is refused.
+//! Invariant 3: The key set has only Tollgate's keys, and a native upstream token that a client presents is refused.
 
 use serde_json::json;
 use tollgate::event::Trigger;

@@ -1,4 +1,4 @@
-//! 7. No state in the process is needed to understand a token that another replica issued; restarts lose nothing.
+//! Invariant 7: No state in the process is needed to understand a token that another replica issued; restarts lose nothing.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! 4. A verdict is on disk in the audit before the client or the upstream sees its effect.
+//! Invariant 4: A verdict is on disk in the audit before the client or the upstream sees its effect.
 
 use std::{
     fs,

@@ -1,10 +1,9 @@
-//! 1. No byte of a token response reaches a client before every interceptor of its trigger has answered or its failure
+//! Invariant 1: No byte of a token response reaches a client before every interceptor of its trigger has answered or its failure
 //! policy has spoken.
 
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -242,7 +241,7 @@ async fn a_denied_signup_or_invitation_never_reaches_the_upstream() {
     assert!(!world.provider.has_user("guest@example.com"));
     assert_eq!(world.arrived("/api/users"), 0);
     assert_eq!(
-        world.hook.event(Trigger::PreSignup)["data"]["user"],
-        json!({"email": "mallory@gmail.com", "name": "Somebody"})
+        world.hook.event(Trigger::PreSignup)["data"]["user"]["email"],
+        "mallory@gmail.com"
     );
 }

@@ -1,4 +1,4 @@
-//! 5. Passwords, codes, refresh tokens, assertions, client secrets, cookies and whole tokens never reach an interceptor,
+//! Invariant 5: Passwords, codes, refresh tokens, assertions, client secrets, cookies and whole tokens never reach an interceptor,
 //! a log, the audit or an error.
 
 use std::fs;
@@ -30,8 +30,11 @@ impl Traces {
     fn have_no(&self, what: &str, secret: &str) {
         assert!(secret.len() > 7, "{what} is no canary: {secret:?}");
         for (place, bytes) in &self.0 {
-            let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
-            assert!(!found, "{what} is in {place}");
+            let found = bytes.windows(secret.len()).position(|part| part == secret.as_bytes());
+            if let Some(at) = found {
+                let around = &bytes[at.saturating_sub(200)..(at + secret.len() + 50).min(bytes.len())];
+                panic!("{what} is in {place}: …{}…", String::from_utf8_lossy(around));
+            }
         }
     }
 }
@@ -196,23 +199,42 @@ async fn an_interceptor_that_echoes_secrets_back_does_not_get_them_into_the_audi
 }
 
 #[tokio::test]
-async fn control_characters_of_a_client_do_not_forge_lines_of_the_log() {
+async fn no_text_from_outside_begins_a_line_of_the_log_or_colours_a_terminal() {
     let world = world().await;
-    world.hook.deny(
-        Trigger::PreSignup,
-        "No\n2026-01-01T00:00:00Z  INFO forged: canary-forged-line",
-    );
+    let line = "x\r\n2026-01-01T00:00:00Z  INFO a-forged-line \u{1b}[31m\u{202e}";
+    for reply in [
+        json!({"decision": "DENY", "error": {"message": line, "reason": line}}),
+        json!({"decision": line}),
+        json!({"decision": "ALLOW", "response": {"reason": line, "warnings": [line], "annotations": {line: line}}}),
+        json!({"decision": "ALLOW", "response": {"claims": {line: line}}}),
+    ] {
+        for trigger in [Trigger::PreSignup, Trigger::PreM2mTokenCreation] {
+            world.hook.reply(trigger, Reply::Json(reply.clone()));
+        }
+        world
+            .post("/signup")
+            .form(&[("email", &format!("{line}@example.com")), ("name", line), (line, line)])
+            .send()
+            .await;
+        world.machine_token("admin").await;
+    }
+    token(&world, &[("grant_type", line), ("scope", line)]).await;
+    token(&world, &[(line, "x"), ("grant_type", "password")]).await;
     world
-        .post("/signup")
-        .form(&[
-            ("email", "a\n2026-01-01T00:00:00Z INFO canary-forged-email@example.com"),
-            ("password", "whatever1"),
-        ])
+        .post("/token")
+        .basic(line, "x")
+        .form(&[("grant_type", "x")])
         .send()
         .await;
-    for line in log::text().lines() {
-        assert!(!line.starts_with("2026-01-01T00:00:00Z"), "{line}");
+    let logged = log::text();
+    for (n, line) in logged.lines().enumerate() {
+        if line.contains("a-forged-line") {
+            let odd = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}');
+            assert!(!line.starts_with("2026-01-01T00:00:00Z"), "{n}: {line}");
+            assert!(!line.contains(odd), "{n}: {line:?}");
+        }
     }
+    assert!(logged.contains("a-forged-line"), "the test shows nothing");
 }
 
 async fn code(world: &World) -> String {

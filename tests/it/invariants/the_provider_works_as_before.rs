@@ -1,4 +1,4 @@
-//! 6. Everything that is not recognised streams through unchanged, in both directions, with bounded memory.
+//! Invariant 6: Everything that is not recognised streams through unchanged, in both directions, with bounded memory.
 
 use std::{convert::Infallible, time::Duration};
 

@@ -1,4 +1,4 @@
-//! 8. A configuration is applied complete and valid, or not at all.
+//! Invariant 8: A configuration is applied complete and valid, or not at all.
 
 use std::{fs, net::TcpListener};
 
@@ -62,7 +62,7 @@ async fn a_configuration_with_one_mistake_does_not_start_in_part() {
         (
             "on_failure = \"deny\"",
             "on_failure = \"open\"",
-            "`on_failure` must be `allow` or `deny`",
+            "`on_failure` must be `deny` or `allow`",
         ),
         ("[tokens]", "[tokens]\nalgoritm = \"match\"", "algorithm"),
         ("does = \"consult\"", "does = \"consul\"", "consult"),

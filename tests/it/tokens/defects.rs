@@ -92,6 +92,20 @@ async fn a_defective_access_token_is_502_with_a_record_and_never_passed() {
 }
 
 #[tokio::test]
+async fn clocks_may_differ_by_a_minute() {
+    let idp = Idp::generic(Setup::generic()).await;
+    let good = idp.access_claims();
+    let now = good["iat"].as_i64().unwrap();
+    for (claim, time) in [("exp", now - 30), ("iat", now + 30), ("nbf", now + 30)] {
+        let mut claims = good.clone();
+        claims[claim] = json!(time);
+        idp.hands_out(json!({"access_token": idp.key.sign(&claims)}));
+        let answer = idp.redeem().await;
+        assert_eq!(answer.status, 200, "{claim}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_defective_id_token_is_502_with_a_record_and_never_passed() {
     let idp = Idp::generic(Setup::generic()).await;
     let access = idp.key.sign(&idp.access_claims());

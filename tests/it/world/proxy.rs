@@ -65,7 +65,7 @@ impl Proxy {
             keys: keys::shared().to_str().unwrap(),
         });
         let (config, running) = start(folder.path(), &text, setup.clock.clone()).await?;
-        let url = format!("http://{address}");
+        let url = format!("{}://{address}", setup.scheme);
         Ok(Self {
             client: Client::new(&url),
             url,

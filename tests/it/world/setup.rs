@@ -8,6 +8,7 @@ use tollgate::{clock::Clock, event::Trigger};
 #[derive(Clone)]
 pub(crate) struct Setup {
     preset: &'static str,
+    pub(crate) scheme: &'static str,
     pub(crate) clock: Clock,
     routes: &'static str,
     sections: HashMap<&'static str, String>,
@@ -62,6 +63,13 @@ impl Setup {
         self
     }
 
+    /// With a public URL of `https`.
+    pub(crate) fn https(mut self) -> Self {
+        self.scheme = "https";
+        self
+    }
+
+    /// By another clock than the machine's.
     pub(crate) fn at(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -78,10 +86,11 @@ impl Setup {
         let section = |name: &str| self.sections.get(name).map(String::as_str).unwrap_or_default();
         let mut text = format!(
             "environment = \"test\"\n{}\n\
-             [listen]\naddress = \"{address}\"\npublic_url = \"http://{public}\"\n{}\n\
+             [listen]\naddress = \"{address}\"\npublic_url = \"{}://{public}\"\n{}\n\
              [upstream]\nurl = \"{upstream}\"\npreset = \"{}\"\n{}\n\
              [tokens]\nkeys = \"{keys}/signing\"\ncapsule_secret = {{ file = \"{keys}/capsule.key\" }}\n{}\n",
             section(""),
+            self.scheme,
             section("listen"),
             self.preset,
             section("upstream"),
@@ -107,6 +116,7 @@ impl Setup {
     fn preset(preset: &'static str, routes: &'static str) -> Self {
         Self {
             preset,
+            scheme: "http",
             clock: Clock::system(),
             routes,
             sections: HashMap::new(),

@@ -49,6 +49,9 @@ impl Arrival {
     }
 }
 
+/// Ends the server when it is dropped, and the server's task.
+type Running = (oneshot::Sender<()>, JoinHandle<()>);
+
 type Handler = Box<dyn Fn(&Arrival) -> Response + Send + Sync>;
 
 /// What becomes of requests for one path, whatever the handler would say.
@@ -76,7 +79,7 @@ pub(crate) struct Stub {
     arrivals: Arc<Mutex<Vec<Arrival>>>,
     handler: Arc<Handler>,
     fates: Arc<Mutex<HashMap<String, Fate>>>,
-    running: Arc<Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>>,
+    running: Arc<Mutex<Option<Running>>>,
 }
 
 impl Stub {

@@ -126,7 +126,7 @@ async fn a_registration_in_any_spelling_is_consulted_or_refused() {
         ),
         (
             "execution twice",
-            "/realms/tg/login-actions/authenticate?execution=x&execution=y",
+            &format!("/realms/tg/login-actions/authenticate?execution=x&execution={EXECUTION}"),
             FORM,
             "username=eve",
         ),
