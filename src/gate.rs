@@ -236,7 +236,9 @@ impl Gate {
     async fn relay(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
         let answer = self.upstream.relay(request).await.map_err(away)?;
         if authorize::redirects_with_tokens(answer.headers()) {
-            return Err(Refusal::unserved("tokens in the front channel are not served through this proxy"));
+            return Err(Refusal::unserved(
+                "tokens in the front channel are not served through this proxy",
+            ));
         }
         Ok(answer)
     }
@@ -278,7 +280,9 @@ impl Gate {
         let found = |member: &str| document.get(member).and_then(Value::as_str).and_then(path_of);
         let preset = Arc::new(self.parts.preset.clone().discovered(found));
         if !preset.routes.iter().any(|route| route.does == Action::Tokens) {
-            return Err(Refusal::ourselves("the upstream's discovery document names no token_endpoint"));
+            return Err(Refusal::ourselves(
+                "the upstream's discovery document names no token_endpoint",
+            ));
         }
         self.preset.store(Some(Arc::clone(&preset)));
         Ok(preset)
@@ -292,7 +296,10 @@ impl Gate {
             None => self.oauth(),
         };
         let referer = exchange.headers.get(REFERER).and_then(|value| value.to_str().ok());
-        let came_from = referer.filter(|page| page.strip_prefix(&self.origin).is_some_and(|path| path.starts_with('/')));
+        let came_from = referer.filter(|page| {
+            page.strip_prefix(&self.origin)
+                .is_some_and(|path| path.starts_with('/'))
+        });
         let again = recognised.and_then(|recognised| recognised.opened_again(exchange.target.path()));
         let occasion = Occasion {
             request_id: &exchange.arrival.request_id,

@@ -60,11 +60,13 @@ fn object_parameters(object: &str) -> Result<Vec<(String, String)>, Refusal> {
 /// Whether an answer sends a browser on with a token in the URL (OAuth 2.0 Multiple Response Types §2, JARM §2.3).
 pub(super) fn redirects_with_tokens(headers: &HeaderMap) -> bool {
     let locations = headers.get_all(LOCATION).iter().filter_map(|value| value.to_str().ok());
-    locations.flat_map(|url| url.split(['?', '#', '&'])).any(|part| match part.split_once('=') {
-        Some(("access_token" | "id_token", value)) => !value.is_empty(),
-        Some(("response", value)) => value.starts_with("eyJ"),
-        _ => false,
-    })
+    locations
+        .flat_map(|url| url.split(['?', '#', '&']))
+        .any(|part| match part.split_once('=') {
+            Some(("access_token" | "id_token", value)) => !value.is_empty(),
+            Some(("response", value)) => value.starts_with("eyJ"),
+            _ => false,
+        })
 }
 
 #[cfg(test)]
@@ -79,7 +81,10 @@ mod tests {
             ("https://rp.example/cb?id_token=abc", true),
             ("https://rp.example/cb#response=eyJhbGciOiJSUzI1NiJ9.e30.x", true),
             ("https://rp.example/cb?code=abc&state=access_token", false),
-            ("https://rp.example/bye?id_token_hint=abc&response=ok&access_token=", false),
+            (
+                "https://rp.example/bye?id_token_hint=abc&response=ok&access_token=",
+                false,
+            ),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(LOCATION, location.parse().unwrap());
