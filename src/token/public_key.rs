@@ -5,8 +5,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::{
     DecodingKey, DecodingKeyKind,
     crypto::aws_lc::DEFAULT_PROVIDER,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
+    jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
 };
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Family};
@@ -27,7 +28,10 @@ impl PublicKey {
         if members.contains_key("d") || members.contains_key("k") {
             return None;
         }
-        let jwk: Jwk = serde_json::from_value(Value::Object(members.clone())).ok()?;
+        // Certificates and the like beside the key are never used, so how they are written is nobody's concern.
+        let common = CommonParameters::default();
+        let algorithm = AlgorithmParameters::deserialize(members).ok()?;
+        let jwk = Jwk { common, algorithm };
         let read = Self::new(DecodingKey::from_jwk(&jwk).ok()?)?;
         // The library joins coordinates of any width, on whatever curve: only what it writes as it was read is taken.
         (read.jwk.algorithm == jwk.algorithm).then_some(read)

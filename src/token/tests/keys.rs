@@ -46,7 +46,7 @@ fn keys_that_may_not_verify_are_skipped_and_the_others_kept() {
     }
     let allowed = with(
         good,
-        json!({"key_ops": ["verify", "sign"], "use": "sig", "alg": "ES256"}),
+        json!({"key_ops": ["verify", "sign"], "use": "sig", "alg": "ES256", "x5c": "?", "x5t": 7}),
     );
     assert!(parse(json!([allowed])).unwrap().holds("good"));
 }
