@@ -12,7 +12,7 @@ mod websocket;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Authority};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::Authority};
 use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::Client,
@@ -83,10 +83,17 @@ impl Upstream {
     pub async fn relay(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         hops::clean_request(request.headers_mut());
         let request = self.addressed(request)?;
-        self.relayed(&self.inner.client, request).await
+        let response = self.relayed(&self.inner.client, request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::Broken(
+                "it switches to a protocol that nobody asked for".into(),
+            ));
+        }
+        Ok(response)
     }
 
-    /// Forwards a WebSocket handshake; only if the upstream agrees with 101 are the two connections joined, in one of `tasks`. Any other answer is an answer like any other.
+    /// Forwards a WebSocket handshake; only if the upstream agrees with 101 are the two connections joined, in one
+    /// of `tasks`. Any other answer is an answer like any other.
     pub async fn upgrade(&self, request: Request<Body>, tasks: &TaskTracker) -> Result<Response<Body>, UpstreamError> {
         websocket::upgrade(self, request, tasks).await
     }
@@ -99,12 +106,11 @@ impl Upstream {
     }
 
     async fn call_within(&self, mut request: Request<Body>, limit: usize) -> Result<Response<Bytes>, UpstreamError> {
-        hops::clean_request(request.headers_mut());
-        let headers = request.headers_mut();
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let request = self.addressed(request)?;
+        request
+            .headers_mut()
+            .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let whole = async {
-            let response = self.relayed(&self.inner.client, request).await?;
+            let response = self.relay(request).await?;
             answer::read(response, limit).await
         };
         let allowed = self.inner.response_timeout;
@@ -118,15 +124,19 @@ impl Upstream {
         client: &Client<Towards, Body>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, UpstreamError> {
+        let flooded = || UpstreamError::Broken("it sends interim answers without end".into());
         let interim = answer::Interim::count(&mut request);
         let (request, turns) = turns::watch(request);
         let allowed = self.inner.response_timeout;
         let mut response = tokio::select! {
             response = client.request(request) => response.map_err(UpstreamError::from)?,
             () = turns.overdue(allowed) => return Err(UpstreamError::Timeout(allowed)),
-            () = interim.too_many() => return Err(UpstreamError::Broken("it sends interim answers without end".into())),
+            () = interim.flood() => return Err(flooded()),
         };
-        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        if interim.are_too_many() {
+            return Err(flooded());
+        }
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             hops::clean_response(response.headers_mut());
         }
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))

@@ -1,0 +1,3 @@
+//! The parts together, over real sockets.
+
+mod http;
