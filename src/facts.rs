@@ -1,6 +1,10 @@
 //! A route's facts: the fields of the event, taken from the places that the route names.
 
+mod email;
+
 use serde_json::{Map, Value};
+
+pub use self::email::Ambiguous;
 
 use crate::{
     event::{Context, TokenClaims},
@@ -48,11 +52,26 @@ pub fn gather(route: &Route, materials: &Materials<'_>, context: &mut Context) -
             attributes.insert(name.clone(), value.into());
         }
     }
+    if let Some(user) = data.get_mut("user").and_then(Value::as_object_mut) {
+        // An ambiguous address is left as it is; who makes an account of it asks `check_email`.
+        _ = email::describe(user);
+    }
     let text = |object: &str, field: &str| Some(data.get(object)?.get(field)?.as_str()?.to_owned());
     context.user_id = text("user", "id").or(context.user_id.take());
     context.user_email = text("user", "email").or(context.user_email.take());
     context.organization_id = text("organization", "id").or(context.organization_id.take());
     data
+}
+
+/// Refuses a user whose e-mail address two readers could read in two ways.
+///
+/// # Errors
+/// More than one `@`.
+pub fn check_email(data: &Map<String, Value>) -> Result<(), Ambiguous> {
+    let Some(user) = data.get("user").and_then(Value::as_object) else {
+        return Ok(());
+    };
+    email::describe(&mut user.clone())
 }
 
 fn set_context(context: &mut Context, field: &str, value: &Value) {
@@ -111,7 +130,7 @@ impl Materials<'_> {
                 within(&claims.id_token, pointer).or_else(|| within(&claims.access_token, pointer))
             }
         };
-        found.filter(|value| !value.is_null())
+        found.filter(|value| !value.is_null() && value != "")
     }
 
     /// The form fields with a prefix, without it, as an object.

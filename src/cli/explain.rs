@@ -1,6 +1,8 @@
 //! `tollgate explain`: what would become of a request, without sending it anywhere.
 
-use std::{io::Write, slice};
+mod asked;
+
+use std::io::Write;
 
 use clap::Args;
 use http::{Method, Uri};
@@ -12,13 +14,11 @@ use super::{
     paint::Paint,
 };
 use crate::{
-    clock::Clock,
     config::Config,
     event::{Context, Event, Trigger},
     exchange::Target,
     facts::{self, Materials},
     form::Form,
-    interceptor::{self, Conditions, Interceptors, Policy},
     preset::{Candidate, Preset},
     route::{Action, BodyKind, Route, Sign},
 };
@@ -235,7 +235,7 @@ fn describe(
             _ => String::new(),
         };
         writeln!(out, "trigger       {trigger}{by}")?;
-        who(config, &event(config, trigger, candidate, request), out)?;
+        asked::list(config, &event(config, trigger, candidate, request), out)?;
     }
     let denial = match route.denial.as_str() {
         "oauth" => format!("an OAuth error `access_denied` with status {}", config.denial.status),
@@ -270,78 +270,6 @@ fn event(config: &Config, trigger: Trigger, candidate: &Candidate, request: &Req
         context,
         data: if trigger.adds_claims() { Map::new() } else { data },
     }
-}
-
-fn who(config: &Config, event: &Event, out: &mut impl Write) -> Result<(), Stop> {
-    let mut place = 0;
-    for settings in config
-        .interceptors
-        .iter()
-        .filter(|settings| settings.trigger == event.trigger)
-    {
-        let fate = fate(config, settings, event);
-        let number = if fate.starts_with("asked") {
-            place += 1;
-            format!("{place}.")
-        } else {
-            "-".to_owned()
-        };
-        let on_failure = match settings.on_failure() {
-            Policy::Allow => "allow",
-            Policy::Deny => "deny",
-        };
-        writeln!(out, "  {number:<4}{}: {fate}", settings.name)?;
-        writeln!(
-            out,
-            "      POST {}, timeout {}, on_failure = {on_failure}",
-            settings.endpoint, settings.timeout
-        )?;
-        for (word, conditions) in [("when", &settings.when), ("unless", &settings.unless)] {
-            if *conditions != Conditions::default() {
-                writeln!(out, "      {word} {}", spelled(conditions))?;
-            }
-        }
-    }
-    if !config
-        .interceptors
-        .iter()
-        .any(|settings| settings.trigger == event.trigger)
-    {
-        writeln!(out, "  nobody is asked: no `[[interceptor]]` has this trigger")?;
-    }
-    Ok(())
-}
-
-fn fate(config: &Config, settings: &interceptor::Settings, event: &Event) -> &'static str {
-    if !settings.enabled {
-        return "not asked, `enabled = false`";
-    }
-    let alone = Interceptors::build(
-        slice::from_ref(settings),
-        config.consult_budget,
-        &config.base,
-        Clock::system(),
-    );
-    match alone {
-        Ok(alone) if alone.applies(event) => "asked",
-        Ok(_) => "not asked, its conditions do not fit",
-        Err(_) => "asked if its conditions fit; it cannot be used as it is, see `tollgate check`",
-    }
-}
-
-fn spelled(conditions: &Conditions) -> String {
-    let lists = [
-        ("realms", &conditions.realms),
-        ("clients", &conditions.clients),
-        ("grants", &conditions.grants),
-        ("networks", &conditions.networks),
-    ];
-    let written: Vec<_> = lists
-        .into_iter()
-        .filter(|(_, list)| !list.is_empty())
-        .map(|(name, list)| format!("{name} in {}", list.join(" | ")))
-        .collect();
-    written.join(", ")
 }
 
 fn deed(action: Action) -> &'static str {

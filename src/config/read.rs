@@ -170,9 +170,8 @@ impl<'t> Peel<'_, 't> {
 
     /// A variable has text. Where something else was wanted, the text is read as that, once.
     fn reread(&mut self, raw: &str, entry: &Entry) -> bool {
-        let wanted_text = ["expected a string", "expected path string"]
-            .iter()
-            .any(|end| raw.ends_with(end));
+        // A text that was taken for one and found wrong stays a text: `8443` is no address, whatever number it is.
+        let wanted_other = raw.starts_with("invalid type: string ") || raw.contains("untagged enum");
         let Some(index) = entry.value.start.checked_sub(self.source.variable_span(0).start) else {
             return false;
         };
@@ -182,7 +181,7 @@ impl<'t> Peel<'_, 't> {
         let Some(node) = tree::at(&mut self.root, &entry.path) else {
             return false;
         };
-        if wanted_text || !node.get_ref().is_str() {
+        if !wanted_other || !node.get_ref().is_str() {
             return false;
         }
         match environment::reread(text, raw.ends_with("expected a sequence"), &entry.value) {
@@ -227,7 +226,7 @@ fn syntax_errors(source: &mut Source, broken: &[toml::de::Error]) -> ConfigError
     let mut start = 0;
     for line in source.text.split_inclusive('\n') {
         let hidden = mask::unparsed(line.trim_end());
-        let hidden = hidden.into_iter().map(|range| range.start + start..range.end + start);
+        let hidden = hidden.map(|range| range.start + start..range.end + start);
         if broken
             .iter()
             .filter_map(|e| e.span())

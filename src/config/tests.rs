@@ -6,7 +6,8 @@ use super::*;
 use crate::{clock::Clock, interceptor::Interceptors};
 
 /// The least that a configuration must say.
-const LEAST: &str = "[upstream]\nurl = \"http://127.0.0.1:8080\"\n";
+const LEAST: &str = "listen = { address = \"127.0.0.1:8443\", public_url = \"https://id.example.com\" }\n\
+                     upstream = { url = \"http://127.0.0.1:8080\" }\n";
 
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let folder = tempfile::tempdir().unwrap();
@@ -44,9 +45,8 @@ fn without_folder(text: &str) -> String {
 
 #[test]
 fn an_unknown_key_names_the_nearest_known_one() {
-    let text = "[upstream]\nurl = \"http://127.0.0.1:8080\"\n\n[log]\nlvel = \"info\"\n";
     assert_eq!(
-        wrong(text),
+        wrong(&format!("{LEAST}\n[log]\nlvel = \"info\"\n")),
         "proxy.toml:5:1: unknown key `lvel` in `[log]`\n\
          5 | lvel = \"info\"\n  \
            | ^^^^\n\
@@ -57,7 +57,12 @@ fn an_unknown_key_names_the_nearest_known_one() {
 #[test]
 fn an_unknown_key_that_is_like_none_lists_the_known_ones_and_hides_its_value() {
     assert_eq!(
-        wrong("zzz = \"hunter2\"\n[upstream]\nurl = \"http://127.0.0.1:8080\"\n[denial]\ncolour = \"hunter2\"\n"),
+        wrong(&format!(
+            "zzz = \"hunter2\"
+{LEAST}[denial]
+colour = \"hunter2\"
+"
+        )),
         "proxy.toml:1:1: unknown key `zzz` at the top level of the file\n\
          1 | zzz = ***\n  \
            | ^^^\n\
@@ -120,7 +125,9 @@ fn a_bad_duration_says_how_one_is_written() {
 fn a_missing_section_is_shown_in_full() {
     assert_eq!(
         wrong("environment = \"test\"\n"),
-        "proxy.toml: the section `[upstream]` is missing\n\
+        "proxy.toml: the section `[listen]` is missing\n\
+         hint: add\n  [listen]\n  address = \"127.0.0.1:8443\"\n  public_url = \"http://127.0.0.1:8443\"\n\n\
+         proxy.toml: the section `[upstream]` is missing\n\
          hint: add\n  [upstream]\n  url = \"http://127.0.0.1:8080\"\n  preset = \"keycloak\""
     );
 }
@@ -179,10 +186,10 @@ fn invalid_toml_is_pointed_at() {
          hint: texts stand in quotes, `key = \"value\"`; lists in `[ ]`; tables begin with `[name]`"
     );
     assert_eq!(
-        wrong(&format!("{LEAST}url = \"http://127.0.0.1:8081\"\n")),
+        wrong(&format!("{LEAST}upstream = \"http://127.0.0.1:8081\"\n")),
         "proxy.toml:3:1: this key is there twice\n\
-         3 | url = \"http://127.0.0.1:8081\"\n  \
-           | ^^^\n\
+         3 | upstream = \"http://127.0.0.1:8081\"\n  \
+           | ^^^^^^^^\n\
          hint: remove one of the two"
     );
 }
@@ -230,6 +237,7 @@ fn a_variable_overrides_the_file_and_fits_what_is_expected() {
         ("TOLLGATE_DENIAL__STATUS", "403"),
         ("TOLLGATE_TOKENS__REQUIRE_REISSUED", "false"),
         ("TOLLGATE_AUDIT__RETENTION", "7d"),
+        ("TOLLGATE_TOKENS__CAPSULE_SECRET", "{ env = \"CAPSULE\" }"),
         ("TOLLGATE_INTERCEPTOR__0__NAME", "0123"),
         ("TOLLGATE_INTERCEPTOR__0__FAIL_OPEN_LIMIT", "0.5"),
         ("TOLLGATE_INTERCEPTOR__0__WHEN__REALMS", "customers, 12"),
@@ -246,6 +254,10 @@ fn a_variable_overrides_the_file_and_fits_what_is_expected() {
     assert_eq!(config.denial.status, 403);
     assert!(!config.tokens.require_reissued);
     assert_eq!(config.audit.retention.to_string(), "7d");
+    assert_eq!(
+        config.tokens.capsule_secret.to_string(),
+        "the environment variable `CAPSULE`"
+    );
     let interceptor = &config.interceptors[0];
     assert_eq!(interceptor.name, "0123");
     assert_eq!(interceptor.fail_open_limit, 0.5);
@@ -275,6 +287,11 @@ fn a_mistake_in_a_variable_names_the_variable() {
          TOLLGATE_INTERCEPTOR__1__NAME: there is no item 1; the next one would be 0\n\n\
          TOLLGATE_LISTN__ADDRESS: unknown key `listn` at the top level of the file\n\
          hint: did you mean `listen`?"
+    );
+    assert_eq!(
+        wrong_with(LEAST, &[("TOLLGATE_LISTEN__ADDRESS", "8443")]),
+        "TOLLGATE_LISTEN__ADDRESS: `address` must be an IP address and a port\n\
+         hint: for example `address = \"127.0.0.1:8443\"`"
     );
     assert!(wrong_with(LEAST, &[("TOLLGATE_DENIAL__STATUS", "99")]).starts_with("TOLLGATE_DENIAL__STATUS: "));
 }

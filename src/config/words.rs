@@ -127,6 +127,8 @@ pub(super) fn value(raw: &str, path: &[String]) -> Words {
         (format!("{subject} must be text in quotes or a table"), None)
     } else if raw.starts_with("wanted exactly 1 element") {
         (format!("{subject} must have exactly one entry"), None)
+    } else if raw == "invalid socket address syntax" {
+        (format!("{subject} must be {}", expectation("socket address")), None)
     } else if secret {
         (format!("{subject} cannot be read"), None)
     } else {
@@ -192,6 +194,7 @@ fn expectation(expected: &str) -> String {
         "u32" | "u64" | "usize" => "a whole number, not below 0",
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
+        "socket address" => "an IP address and a port",
         "a sequence" => "a list in `[ ]`",
         "a map" => "a table",
         other if other.starts_with("struct ") => "a table",

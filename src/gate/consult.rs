@@ -32,7 +32,7 @@ impl Gate {
             return Err(Refusal::ourselves("the route consults and names no trigger"));
         };
         for item in items(recognised)? {
-            let event = self.event_before(exchange, recognised, trigger, caller, item);
+            let event = self.event_before(exchange, recognised, trigger, caller, item)?;
             self.ask(&event, &TokenClaims::default()).await?;
         }
         self.forward(exchange, recognised).await
@@ -82,7 +82,7 @@ impl Gate {
         trigger: Trigger,
         caller: Option<&Map<String, Value>>,
         item: Option<&Value>,
-    ) -> Event {
+    ) -> Result<Event, Refusal> {
         let mut context = self.context(exchange, recognised);
         let materials = Materials {
             form: recognised.form(),
@@ -102,7 +102,8 @@ impl Gate {
             },
         };
         let data = facts::gather(&recognised.route, &materials, &mut context);
-        Event { trigger, context, data }
+        facts::check_email(&data).map_err(|e| Refusal::client(http::StatusCode::BAD_REQUEST, e.to_string()))?;
+        Ok(Event { trigger, context, data })
     }
 }
 

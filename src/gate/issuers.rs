@@ -18,7 +18,7 @@ use crate::{
     upstream::{Lifetime, Remembered, Upstream, UpstreamError},
 };
 
-/// How many documents are kept; past that all are fetched anew, so that asking for realms that do not exist costs no memory.
+/// How many documents are kept; past that all are fetched anew. One that the upstream does not have is not kept.
 const MOST: usize = 1000;
 
 /// Discovery counts as long as the process lives.
@@ -68,7 +68,14 @@ impl Issuers {
     /// The upstream does not have it, or is away and never gave it.
     pub(super) async fn document(&self, path: &str) -> Result<Arc<Value>, UpstreamError> {
         let parse = |bytes: &[u8]| json::parse(bytes).map_err(|e| format!("cannot be read: {e}"));
-        self.remembered(&self.documents, path, DISCOVERY, parse).get().await
+        let document = self.remembered(&self.documents, path, DISCOVERY, parse).get().await;
+        if let Err(UpstreamError::Status(_)) = document {
+            self.documents
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(path);
+        }
+        document
     }
 
     /// The issuer that a request is about.

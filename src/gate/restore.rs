@@ -44,9 +44,7 @@ impl Gate {
                 exchange.headers.insert(AUTHORIZATION, value);
                 Ok(Some(restored.claims))
             }
-            Bearer::Native if self.require_reissued => Err(Refusal::invalid_token(
-                "this token was not issued through this proxy; obtain a new one",
-            )),
+            Bearer::Native if self.require_reissued => Err(Refusal::native_token()),
             Bearer::Native | Bearer::Foreign => Ok(None),
         }
     }

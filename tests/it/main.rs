@@ -1,3 +1,6 @@
-//! The parts together, over real sockets.
+//! Everything that is tested from outside, in one binary: it links once.
 
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod http;

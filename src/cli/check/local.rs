@@ -19,7 +19,7 @@ use crate::{
 pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let listen = &config.listen;
     match Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies) {
-        Ok(front) => findings.ok("public URL", front.origin())?,
+        Ok(outside) => findings.ok("public URL", outside.origin())?,
         Err(wrong) => findings.misconfigured("public URL", &wrong)?,
     }
     match &listen.tls {
@@ -50,11 +50,19 @@ pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
                 format!("{signing} of {} keys in `{}` sign", listed.len(), folder.display()),
             )?;
         }
-        Err(wrong) => return findings.misconfigured("signing keys", &wrong),
+        Err(wrong) => {
+            findings.misconfigured("signing keys", &wrong)?;
+            // The rest of `[tokens]` is judged together with the keys; without them, only that the secret is there.
+            let secret = &config.tokens.capsule_secret;
+            return match secret.read(&config.base) {
+                Ok(_) => findings.ok("capsule secret", secret.to_string()),
+                Err(error) => findings.fail("capsule secret", error.to_string(), "`tollgate keys init` makes it"),
+            };
+        }
     }
     match config.tokens.reissuer(&config.base) {
         Ok(_) => findings.ok("capsule secret", config.tokens.capsule_secret.to_string()),
-        Err(wrong) => findings.misconfigured("capsule secret", &wrong),
+        Err(wrong) => findings.misconfigured("tokens", &wrong),
     }
 }
 

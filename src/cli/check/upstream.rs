@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, io::Write};
 
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::{Request, StatusCode, Uri};
 use serde_json::Value;
 
 use super::{super::outcome::Stop, findings::Findings};
@@ -27,7 +27,7 @@ pub(super) async fn check(
         Err(wrong) => return findings.misconfigured("upstream", &wrong),
     };
     let listen = &config.listen;
-    let Ok(front) = Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies) else {
+    let Ok(outside) = Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies) else {
         return findings.note("upstream", "not looked at: the public URL comes first");
     };
     let preset = preset.clone().below(upstream.base_path());
@@ -45,7 +45,7 @@ pub(super) async fn check(
             "issuer".to_owned()
         };
         let path = preset.issuer.discovery.as_str().replace("{realm}", realm);
-        let discovery = match fetch(&upstream, &path, front.headers()).await {
+        let discovery = match fetch(&upstream, &path, &outside).await {
             Err(UpstreamError::Unreachable(_) | UpstreamError::Timeout(_)) if !there => {
                 return unreachable(config, findings);
             }
@@ -67,12 +67,12 @@ pub(super) async fn check(
         let expected = preset.issuer.path.as_str().replace("{realm}", realm);
         issuer(
             &discovery,
-            &front.origin(),
+            &outside.origin(),
             expected.trim_end_matches('/'),
             &subject,
             findings,
         )?;
-        keys(&upstream, &discovery, &front, &subject, findings).await?;
+        keys(&upstream, &discovery, &outside, &subject, findings).await?;
         algorithms(&discovery, &subject, findings)?;
     }
     Ok(())
@@ -127,7 +127,7 @@ fn issuer(
 async fn keys(
     upstream: &Upstream,
     discovery: &Value,
-    front: &Outside,
+    outside: &Outside,
     subject: &str,
     findings: &mut Findings<'_, impl Write>,
 ) -> Result<(), Stop> {
@@ -139,7 +139,7 @@ async fn keys(
     let Some(path) = uri.as_ref().map(Uri::path) else {
         return findings.fail(subject, "its discovery document names no `jwks_uri`", mend);
     };
-    match fetch(upstream, path, front.headers()).await {
+    match fetch(upstream, path, outside).await {
         Err(error) => findings.fail(
             subject,
             format!("its keys at `{path}` cannot be fetched: {error}"),
@@ -181,12 +181,12 @@ fn algorithms(discovery: &Value, subject: &str, findings: &mut Findings<'_, impl
     )
 }
 
-async fn fetch(upstream: &Upstream, path: &str, headers: HeaderMap) -> Result<Vec<u8>, UpstreamError> {
+async fn fetch(upstream: &Upstream, path: &str, outside: &Outside) -> Result<Vec<u8>, UpstreamError> {
     let mut request = Request::new(body::empty());
     *request.uri_mut() = path
         .parse()
         .map_err(|_| UpstreamError::Broken("its path is no path".to_owned()))?;
-    *request.headers_mut() = headers;
+    outside.stamp(request.headers_mut(), None);
     let answer = upstream.call(request).await?;
     match answer.status() {
         StatusCode::OK => Ok(answer.into_body().into()),

@@ -1,0 +1,128 @@
+//! `tollgate check`.
+
+use std::fs;
+
+use super::{Place, REPOSITORYS, SECRET, config, server::Server, with_interceptor};
+
+#[test]
+fn a_new_installation_is_told_what_is_missing_and_how_to_mend_it() {
+    let place = Place::with(REPOSITORYS);
+    let said = place.say(&["check", "--offline"]);
+    assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+    assert!(said.out.contains("FAIL  signing keys"), "{}", said.out);
+    assert!(said.out.contains("mend: `tollgate keys init` makes it"), "{}", said.out);
+
+    let said = place.say(&["keys", "init"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    let said = place.say(&["check", "--offline"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.ends_with("no failures, 1 warning\n"), "{}", said.out);
+    assert!(
+        !said.out.contains('\u{1b}'),
+        "no colour where nobody sees it: {}",
+        said.out
+    );
+    assert!(!place.path().join("audit.db").exists(), "a check leaves nothing behind");
+}
+
+/// A Keycloak as far as `check` looks at it.
+fn keycloak(issuer: &'static str) -> Server {
+    Server::start(move |path| match path {
+        "/realms/master/.well-known/openid-configuration" => (
+            200,
+            format!(
+                r#"{{"issuer":"{issuer}/realms/master","jwks_uri":"{issuer}/realms/master/certs","id_token_signing_alg_values_supported":["RS256","HS256"]}}"#
+            ),
+        ),
+        "/realms/master/certs" => (200, JWKS.to_owned()),
+        _ => (404, "{}".to_owned()),
+    })
+}
+
+#[test]
+fn check_looks_at_the_upstream_as_clients_will_see_it() {
+    let hook = Server::start(|_| (204, String::new()));
+    let server = keycloak("http://id.example.com");
+    let place = with_interceptor(
+        &format!("http://{}", server.address),
+        &format!("http://{}/", hook.address),
+    );
+    assert_eq!(place.say(&["keys", "init"]).code, 0);
+    let said = place.say(&["check"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(
+        said.out.contains("its issuer is http://id.example.com/realms/master"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out.contains("its keys at `/realms/master/certs` can be read"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("cannot be signed again: HS256"), "{}", said.out);
+    assert!(said.out.contains("`Plan`: http://"), "{}", said.out);
+    let requests = server.requests();
+    assert!(
+        requests[0].head.contains("x-forwarded-host: id.example.com"),
+        "{}",
+        requests[0].head
+    );
+    assert!(hook.requests().is_empty(), "without `--call` nobody is asked");
+
+    let said = place.say(&["check", "--call"]);
+    assert!(said.out.contains("gave a verdict in"), "{}", said.out);
+    assert_eq!(hook.requests().len(), 1);
+    let said = place.say(&["check", "--realm", "customers"]);
+    assert_eq!(said.code, 1);
+    assert!(said.out.contains("FAIL  realm customers"), "{}", said.out);
+}
+
+#[test]
+fn check_says_how_an_upstream_is_told_its_public_name() {
+    let server = keycloak("http://127.0.0.1:8080");
+    let place = with_interceptor(&format!("http://{}", server.address), "http://127.0.0.1:1/");
+    let said = place.say(&["check"]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.out
+            .contains("it calls itself `http://127.0.0.1:8080/realms/master`"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("KC_HOSTNAME=http://id.example.com"), "{}", said.out);
+    assert!(
+        said.out
+            .contains("FAIL  endpoint       `Plan`: http://127.0.0.1:1/ cannot be reached"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn check_warns_of_a_lock_out_and_of_plain_http_for_others() {
+    let text = config("http://127.0.0.1:1", "http://127.0.0.1:1/").replace("127.0.0.1:0", "0.0.0.0:8443");
+    let place = Place::with(&text.replace("unless = { realms = [\"master\"] }\n", ""));
+    fs::write(place.path().join("hook.key"), SECRET).unwrap();
+    let said = place.say(&["check", "--offline"]);
+    assert!(
+        said.out
+            .contains("warn  lock-out       `Plan` also decides about the realm `master`"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out
+            .contains("mend: add `unless = { realms = [\"master\"] }` to it"),
+        "{}",
+        said.out
+    );
+    assert!(said.out.contains("warn  TLS"), "{}", said.out);
+
+    fs::write(place.path().join("proxy.toml"), text).unwrap();
+    let said = place.say(&["check", "--offline"]);
+    assert!(!said.out.contains("lock-out"), "{}", said.out);
+}
+
+/// RFC 7517 appendix A.1, the RSA key.
+const JWKS: &str = r#"{"keys":[{"kty":"RSA","alg":"RS256","kid":"1","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}]}"#;
