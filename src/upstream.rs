@@ -13,6 +13,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::Authority};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::Client,
@@ -142,7 +143,8 @@ impl Upstream {
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 
-    /// Points a request in origin-form at the upstream. Its `Host`, the public one, becomes the URI's authority too, and so HTTP/2's.
+    /// Points a request in origin-form at the upstream. Its `Host`, the public one, becomes the URI's authority too, and so
+    /// HTTP/2's.
     fn addressed(&self, mut request: Request<Body>) -> Result<Request<Body>, UpstreamError> {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -153,6 +155,12 @@ impl Upstream {
             .map_err(|error| UpstreamError::Broken(format!("the request cannot be addressed to it: {error}")))?;
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
+        // hyper would believe the client's figure for a body that is no longer the client's.
+        if let Some(length) = request.body().size_hint().exact()
+            && let Some(said) = request.headers_mut().get_mut(header::CONTENT_LENGTH)
+        {
+            *said = HeaderValue::from(length);
+        }
         Ok(request)
     }
 }

@@ -27,6 +27,7 @@ fn post(text: &'static str) -> Request<Body> {
     Request::post("/token")
         .header("host", "id.example.com")
         .header("accept-encoding", "gzip, br")
+        .header("content-length", "99")
         .body(body::full(text))
         .unwrap()
 }
@@ -147,6 +148,7 @@ async fn a_called_answer_is_whole_plain_and_bounded() {
         seen.contains("accept-encoding: identity\r\n") && seen.ends_with("a=b"),
         "{seen}"
     );
+    assert!(seen.contains("content-length: 3\r\n") && !seen.contains("99"), "{seen}");
 
     let gzip = Recorder::answering("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nok").await;
     let error = client(&gzip.url).call(post("")).await.unwrap_err();

@@ -244,3 +244,13 @@ async fn an_empty_body_is_no_body() {
         "{seen}"
     );
 }
+
+#[tokio::test]
+async fn a_post_without_a_body_says_so() {
+    let upstream = Recorder::start().await;
+    let proxy = Proxy::start(&upstream.url, "", "").await;
+    let post = "POST /a HTTP/1.1\r\nHost: id.example.com\r\nContent-Length: 0\r\n\r\n";
+    ask(proxy.address, post).await;
+    let seen = upstream.one();
+    assert!(seen.contains("content-length: 0\r\n"), "{seen}");
+}
