@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod demo;
 mod explain;
 mod keys;
 mod outcome;
@@ -49,6 +50,8 @@ enum Command {
     /// Look at recorded decisions, and check that nobody changed them
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Show what Tollgate does, with a small provider and four sample interceptors and nothing to install
+    Demo(demo::Arguments),
     /// Print a script that completes commands in a shell
     Completions {
         /// Which shell
@@ -68,7 +71,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(io::stdout());
     let done = cli.run(&mut out).and_then(|outcome| {
         out.flush()?;
         Ok(outcome)
@@ -83,7 +86,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 impl Cli {
-    fn run(self, out: &mut impl Write) -> Result<Outcome, Stop> {
+    fn run(self, out: &mut (impl Write + Send)) -> Result<Outcome, Stop> {
         match self.command {
             Command::Run => run::run(&load(&self.config)?),
             Command::Check(arguments) => check::run(&load(&self.config)?, &arguments, out),
@@ -91,6 +94,7 @@ impl Cli {
             Command::Test(arguments) => test::run(&load(&self.config)?, &arguments, out),
             Command::Keys(command) => keys::run(&self.config, command, out),
             Command::Audit(command) => audit::run(&self.config, command, out),
+            Command::Demo(arguments) => demo::run(&arguments, out),
             Command::Completions { shell } => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "tollgate", &mut script);

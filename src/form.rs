@@ -5,7 +5,8 @@ mod urlencoded;
 
 use form_urlencoded::Serializer;
 
-/// Parameters of a form or a query, in the order they came; every name at most once.
+/// Parameters of a form or a query, in the order they came. A name may come again, as in a choice of several; whether it
+/// may is for who acts on it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Form {
     fields: Vec<(String, String)>,
@@ -19,8 +20,8 @@ pub struct Misread(String);
 impl Form {
     /// Reads an `application/x-www-form-urlencoded` body.
     ///
-    /// Refused: malformed percent escapes, bytes that are not ASCII or are controls, `;`, a name that is empty, occurs
-    /// twice or has a control character or a byte-order mark, and values that are not UTF-8 or have a NUL.
+    /// Refused: malformed percent escapes, bytes that are not ASCII or are controls, `;`, a name that is empty or has a
+    /// control character or a byte-order mark, and values that are not UTF-8 or have a NUL.
     pub fn urlencoded(body: &[u8]) -> Result<Self, Misread> {
         urlencoded::read(body)
     }
@@ -37,24 +38,24 @@ impl Form {
         multipart::read(body, content_type)
     }
 
-    /// The value of a parameter.
+    /// The value of a parameter; the first, where there are several.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// Replaces a parameter's value where it stands, or adds the parameter at the end.
+    /// Replaces a parameter's value where it first stands, or adds the parameter at the end. It occurs once then.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        let value = value.into();
-        match self.fields.iter_mut().find(|(key, _)| key == name) {
-            Some((_, old)) => *old = value,
-            None => self.fields.push((name.to_owned(), value)),
-        }
+        let at = self.fields.iter().position(|(key, _)| key == name);
+        self.fields.retain(|(key, _)| key != name);
+        let at = at.unwrap_or(self.fields.len());
+        self.fields.insert(at, (name.to_owned(), value.into()));
     }
 
-    /// Takes a parameter out and returns its value.
+    /// Takes a parameter out, however often it occurs, and returns its first value.
     pub fn remove(&mut self, name: &str) -> Option<String> {
-        let at = self.fields.iter().position(|(key, _)| key == name)?;
-        Some(self.fields.remove(at).1)
+        let first = self.get(name).map(str::to_owned);
+        self.fields.retain(|(key, _)| key != name);
+        first
     }
 
     /// All parameters, in order.
@@ -80,9 +81,6 @@ impl Form {
             return Err(Misread(
                 "a parameter's name has a control character or a byte-order mark".into(),
             ));
-        }
-        if self.get(&name).is_some() {
-            return Err(Misread(format!("the parameter {} occurs twice", shown(&name))));
         }
         if value.contains('\0') {
             return Err(Misread(format!("the parameter {} has a NUL", shown(&name))));

@@ -19,7 +19,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
 };
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
@@ -222,13 +222,25 @@ impl Gate {
                 .map_err(away);
         }
         let body = written(exchange, content);
-        self.upstream.relay(exchange.to_upstream(body)).await.map_err(away)
+        self.relay(exchange.to_upstream(body)).await
     }
 
     /// Forwards what was judged, not what was sent, and streams the answer.
     async fn forward(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Body>, Refusal> {
         let request = judged(exchange, recognised)?;
-        self.upstream.relay(request).await.map_err(away)
+        self.relay(request).await
+    }
+
+    /// Streams an answer. One that redirects with a token is held up, whatever request led to it: the upstream remembers
+    /// what an authorization request asked for, and that request may have come to it by another way.
+    async fn relay(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+        let answer = self.upstream.relay(request).await.map_err(away)?;
+        if authorize::redirects_with_tokens(answer.headers()) {
+            return Err(Refusal::unserved(
+                "tokens in the front channel are not served through this proxy",
+            ));
+        }
+        Ok(answer)
     }
 
     /// Forwards what was judged, and holds the answer.
@@ -267,6 +279,11 @@ impl Gate {
         })?;
         let found = |member: &str| document.get(member).and_then(Value::as_str).and_then(path_of);
         let preset = Arc::new(self.parts.preset.clone().discovered(found));
+        if !preset.routes.iter().any(|route| route.does == Action::Tokens) {
+            return Err(Refusal::ourselves(
+                "the upstream's discovery document names no token_endpoint",
+            ));
+        }
         self.preset.store(Some(Arc::clone(&preset)));
         Ok(preset)
     }
@@ -278,15 +295,17 @@ impl Gate {
             None if exchange.wants_html() => Style::Page(&self.page),
             None => self.oauth(),
         };
-        let back = exchange.headers.get(REFERER).and_then(|value| value.to_str().ok());
+        let referer = exchange.headers.get(REFERER).and_then(|value| value.to_str().ok());
+        let came_from = referer.filter(|page| {
+            page.strip_prefix(&self.origin)
+                .is_some_and(|path| path.starts_with('/'))
+        });
+        let again = recognised.and_then(|recognised| recognised.opened_again(exchange.target.path()));
         let occasion = Occasion {
             request_id: &exchange.arrival.request_id,
             method: exchange.method.as_str(),
             path: exchange.target.path(),
-            back: back.filter(|back| {
-                back.strip_prefix(&self.origin)
-                    .is_some_and(|path| path.starts_with('/'))
-            }),
+            back: again.as_deref().or(came_from),
         };
         refusal.into_response(&style, &occasion)
     }
@@ -323,6 +342,8 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
             .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     }
     exchange.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    // The trailers that it announces were read away with the body.
+    exchange.headers.remove(TRAILER);
     body::full(bytes)
 }
 
@@ -350,6 +371,9 @@ fn away(error: UpstreamError) -> Refusal {
     match error {
         UpstreamError::Status(status) if status.is_client_error() => {
             Refusal::client(status, "the provider does not have this")
+        }
+        error @ (UpstreamError::ClientTooSlow | UpstreamError::ClientBroke) => {
+            Refusal::client(error.status(), error.to_string())
         }
         error => Refusal::upstream(error.status(), error.to_string()),
     }

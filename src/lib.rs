@@ -7,6 +7,7 @@ pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod event;
 pub mod exchange;
 pub mod facts;

@@ -50,7 +50,7 @@ pub struct Refusal {
     /// What the log is told besides.
     detail: Option<String>,
     /// Headers of the upstream's answer that a browser needs to show this one to a script.
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The caller's format.
@@ -142,7 +142,7 @@ impl Refusal {
     pub fn like(mut self, upstream: &HeaderMap) -> Self {
         for name in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_ALLOW_CREDENTIALS, VARY] {
             for value in upstream.get_all(&name) {
-                self.headers.append(name.clone(), value.clone());
+                self.headers.push((name.clone(), value.clone()));
             }
         }
         self
@@ -167,7 +167,9 @@ impl Refusal {
         };
         self.log(occasion, response.status());
         let headers = response.headers_mut();
-        headers.extend(self.headers);
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Ok(id) = HeaderValue::from_str(occasion.request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
@@ -183,7 +185,7 @@ impl Refusal {
             error,
             message,
             detail: None,
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 

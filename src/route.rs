@@ -58,6 +58,10 @@ pub struct Route {
     /// How a denial is spelled: `oauth`, `page`, or one of the preset's `[denial.NAME]`.
     #[serde(default = "oauth")]
     pub denial: String,
+    /// The query parameters with which a browser opens the same path again: the way back from a page of ours. Without
+    /// them it is the page that the browser says it came from, if it does.
+    #[serde(default)]
+    pub back: Vec<String>,
     /// For `refuse`: the reason that the client is told.
     #[serde(default)]
     pub because: Option<String>,

@@ -27,9 +27,7 @@ fn a_form_is_read_in_order() {
 #[test]
 fn what_two_parsers_read_differently_is_refused() {
     for bad in [
-        &b"a=1&a=2"[..],
-        b"a=1&%61=2",
-        b"a=%",
+        &b"a=%"[..],
         b"a=%4",
         b"a=%zz",
         b"%=1",
@@ -44,7 +42,6 @@ fn what_two_parsers_read_differently_is_refused() {
         b"a=1;b=2",
         b"a=1\n",
         b"\na=1",
-        b"a=1 ",
         b"a=\xc3\xa9",
         b"\xef\xbb\xbfa=1",
         b"%EF%BB%BFa=1",
@@ -53,19 +50,21 @@ fn what_two_parsers_read_differently_is_refused() {
     ] {
         assert!(Form::urlencoded(bad).is_err(), "{}", bad.escape_ascii());
     }
-    assert!(Form::query("a=1&a=1").is_err());
 }
 
 #[test]
 fn a_refusal_names_the_parameter_and_never_its_value() {
-    let told = Form::urlencoded(b"password=s3cret&password=s3cret")
-        .unwrap_err()
-        .to_string();
-    assert_eq!(told, "the parameter `password` occurs twice");
     let told = Form::urlencoded(b"password=s3cret%ff").unwrap_err().to_string();
     assert_eq!(told, "the parameter `password` is not UTF-8");
     let form = Form::urlencoded(b"password=s3cret").unwrap();
     assert_eq!(format!("{form:?}"), "{\"password\"}");
+}
+
+#[test]
+fn a_name_may_come_again_and_a_space_may_come_raw() {
+    let form = Form::urlencoded(b"scope=openid email&role=a&role=b").unwrap();
+    assert_eq!(pairs(&form), [("scope", "openid email"), ("role", "a"), ("role", "b")]);
+    assert_eq!(form.to_urlencoded(), "scope=openid+email&role=a&role=b");
 }
 
 #[test]
@@ -76,6 +75,12 @@ fn parameters_can_be_replaced_where_they_stand() {
     assert_eq!(form.remove("a").as_deref(), Some("1"));
     assert_eq!(form.remove("a"), None);
     assert_eq!(form.to_urlencoded(), "b=x+y&c=3&d=%26");
+    let mut form = Form::query("a=1&b=2&c=3&b=4").unwrap();
+    form.set("b", "5");
+    assert_eq!(form.to_urlencoded(), "a=1&b=5&c=3");
+    let mut form = Form::query("b=1&a=2&b=3").unwrap();
+    assert_eq!(form.remove("b").as_deref(), Some("1"));
+    assert_eq!(form.to_urlencoded(), "a=2");
 }
 
 const MULTIPART: &str = "multipart/form-data; boundary=XyZ";
@@ -110,7 +115,6 @@ fn multipart_text_fields_are_read() {
 fn multipart_that_is_more_than_text_fields_is_refused() {
     let plain = || part("Content-Disposition: form-data; name=\"a\"", "1");
     for bad in [
-        vec![plain(), plain()],
         vec![part("Content-Disposition: form-data; name=\"a\"; filename=\"b\"", "1")],
         vec![part(
             "Content-Disposition: form-data; name=\"a\"; filename*=utf-8''b",

@@ -8,8 +8,9 @@ pub(super) fn read(text: &[u8]) -> Result<Form, Misread> {
     if !text.is_ascii() {
         return Err(Misread("a form has a byte that is not ASCII; percent-encode it".into()));
     }
-    if text.iter().any(|byte| byte.is_ascii_control() || *byte == b' ') {
-        return Err(Misread("a form has a raw control character or space".into()));
+    // A raw space is what `curl -d "scope=openid email"` sends; it can only be a space.
+    if text.iter().any(u8::is_ascii_control) {
+        return Err(Misread("a form has a raw control character".into()));
     }
     // Some servers split parameters at `;` too; a value that means it comes as `%3B`.
     if text.contains(&b';') {

@@ -1,7 +1,7 @@
 //! The front channel: until tokens in it can be re-signed, a request for one is refused.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::Response;
+use http::{HeaderMap, Response, header::LOCATION};
 
 use super::{
     Gate,
@@ -55,4 +55,40 @@ fn object_parameters(object: &str) -> Result<Vec<(String, String)>, Refusal> {
         .iter()
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect())
+}
+
+/// Whether an answer sends a browser on with a token in the URL (OAuth 2.0 Multiple Response Types §2, JARM §2.3).
+pub(super) fn redirects_with_tokens(headers: &HeaderMap) -> bool {
+    let locations = headers.get_all(LOCATION).iter().filter_map(|value| value.to_str().ok());
+    locations
+        .flat_map(|url| url.split(['?', '#', '&']))
+        .any(|part| match part.split_once('=') {
+            Some(("access_token" | "id_token", value)) => !value.is_empty(),
+            Some(("response", value)) => value.starts_with("eyJ"),
+            _ => false,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_with_a_token_is_told_from_one_with_a_code() {
+        for (location, tokens) in [
+            ("https://rp.example/cb#state=x&access_token=abc&token_type=Bearer", true),
+            ("https://rp.example/cb#id_token=abc", true),
+            ("https://rp.example/cb?id_token=abc", true),
+            ("https://rp.example/cb#response=eyJhbGciOiJSUzI1NiJ9.e30.x", true),
+            ("https://rp.example/cb?code=abc&state=access_token", false),
+            (
+                "https://rp.example/bye?id_token_hint=abc&response=ok&access_token=",
+                false,
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, location.parse().unwrap());
+            assert_eq!(redirects_with_tokens(&headers), tokens, "{location}");
+        }
+    }
 }

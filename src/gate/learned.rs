@@ -40,15 +40,22 @@ impl Learned {
 }
 
 impl Gate {
-    /// Whether the request carries the value of `[learn.NAME]`.
-    pub(super) async fn carries_learned(&self, preset: &Preset, name: &str, captures: &Captures, query: &Form) -> bool {
+    /// Whether one of the parameters is the value of `[learn.NAME]`.
+    pub(super) async fn carries_learned<'a>(
+        &self,
+        preset: &Preset,
+        name: &str,
+        captures: &Captures,
+        parameters: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> bool {
         let Some(learn) = preset.learn.get(name) else {
             return false;
         };
-        let Some(carried) = query.get(&learn.parameter) else {
-            return false;
-        };
-        let Some(path) = learn.path.fill(captures) else {
+        let carried: Vec<&str> = parameters
+            .filter(|(name, _)| *name == learn.parameter)
+            .map(|(_, value)| value)
+            .collect();
+        let Some(path) = learn.path.fill(captures).filter(|_| !carried.is_empty()) else {
             return false;
         };
         let value = match self.learned.fresh(&path) {
@@ -59,7 +66,7 @@ impl Gate {
                 value
             }
         };
-        value.as_deref() == Some(carried)
+        value.is_some_and(|value| carried.contains(&value.as_str()))
     }
 
     async fn learn(&self, preset: &Preset, learn: &Learn, captures: &Captures, path: &str) -> Option<String> {

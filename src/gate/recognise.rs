@@ -63,6 +63,15 @@ impl Recognised {
         }
     }
 
+    /// Where a browser finds this page again, if the route says how.
+    pub(super) fn opened_again(&self, path: &str) -> Option<String> {
+        let mut query = Form::default();
+        for name in &self.route.back {
+            query.set(name, self.query.get(name)?);
+        }
+        (!query.is_empty()).then(|| format!("{path}?{}", query.to_urlencoded()))
+    }
+
     /// Every parameter with its name, the query first.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.query.iter().chain(self.form().into_iter().flat_map(Form::iter))
@@ -122,7 +131,15 @@ impl Gate {
                 (Sign::Form(fields), Content::Form(form)) => fields.iter().all(|field| form.get(field).is_some()),
                 (Sign::Form(_), _) => false,
                 (Sign::Query(name), _) => query.get(name).is_some(),
-                (Sign::Learned(name), _) => self.carries_learned(preset, name, &candidate.captures, query).await,
+                (Sign::Learned(name), _) => {
+                    let form = match content {
+                        Content::Form(form) => Some(form),
+                        _ => None,
+                    };
+                    let parameters = query.iter().chain(form.into_iter().flat_map(Form::iter));
+                    self.carries_learned(preset, name, &candidate.captures, parameters)
+                        .await
+                }
             };
             if seen {
                 return true;

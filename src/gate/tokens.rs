@@ -131,9 +131,10 @@ impl Gate {
             kind,
         };
         let now = self.clock.now();
-        match token::verify(raw, &*occasion.issuer.keys(), &expected, now) {
+        match token::verify(raw, &occasion.issuer.keys(), &expected, now) {
             Err(Unverified::UnknownKey { .. }) => {
-                token::verify(raw, &*occasion.issuer.refetched_keys().await, &expected, now)
+                let keys = occasion.issuer.refetched_keys().await;
+                token::verify(raw, &keys, &expected, now)
             }
             judged => judged,
         }

@@ -111,7 +111,8 @@ impl FromStr for Pattern {
         };
         let path = path.strip_suffix('/').unwrap_or(path);
         let mut segments = Vec::new();
-        for part in path.split('/') {
+        // The root has no segment.
+        for part in path.split('/').filter(|_| !path.is_empty()) {
             if segments.iter().any(|s| matches!(s, Segment::Rest(_))) {
                 return Err(format!("`{{name*}}` must be the last segment of `{text}`"));
             }
@@ -180,6 +181,12 @@ mod tests {
             captured("/realms/{realm}", "/realms/My%20Realm").unwrap().get("realm"),
             Some("My Realm")
         );
+    }
+
+    #[test]
+    fn the_root_is_the_root_alone() {
+        assert!(captured("/", "/").is_some());
+        assert!(captured("/", "/a").is_none());
     }
 
     #[test]

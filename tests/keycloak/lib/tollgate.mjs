@@ -1,0 +1,89 @@
+// The program under test: its configuration file, its process, its audit.
+
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { paths } from './keycloak.mjs';
+import { Child, run, until } from './processes.mjs';
+import { send } from './wire.mjs';
+
+const repository = fileURLToPath(new URL('../../../', import.meta.url));
+export const binary = process.env.TOLLGATE_BINARY ?? join(repository, 'target/debug/tollgate');
+
+const toml = (value) => {
+  if (Array.isArray(value)) return `[${value.map(toml).join(', ')}]`;
+  if (value !== null && typeof value === 'object') return `{ ${Object.entries(value).map(([key, inner]) => `${key} = ${toml(inner)}`).join(', ')} }`;
+  return JSON.stringify(value);
+};
+
+const table = (head, entries) => [head, ...Object.entries(entries).map(([key, value]) => `${key} = ${toml(value)}`), ''].join('\n');
+
+export class Tollgate {
+  /**
+   * @param folder where the configuration, keys, audit and log go
+   * @param options `{ port, upstream, interceptors, sections }`; `interceptors` are tables of `[[interceptor]]`,
+   *   `sections` further tables by name, merged with those that are always there
+   */
+  constructor(folder, options) {
+    mkdirSync(folder, { recursive: true });
+    this.folder = folder;
+    this.origin = `http://127.0.0.1:${options.port}`;
+    this.config = join(folder, 'proxy.toml');
+    this.log = join(folder, 'tollgate.log');
+    this.options = options;
+    this.write();
+  }
+
+  /** Writes the configuration file, with other interceptors if some are given. */
+  write(interceptors = this.options.interceptors) {
+    this.options.interceptors = interceptors;
+    const { port, upstream, sections = {}, top = {} } = this.options;
+    const { listen, tokens, audit, ...others } = sections;
+    const tables = {
+      listen: { address: `127.0.0.1:${port}`, public_url: this.origin, ...listen },
+      upstream: { url: upstream, preset: 'keycloak' },
+      tokens: { keys: 'certs/signing', capsule_secret: { file: 'certs/capsule.key' }, ...tokens },
+      audit: { store: 'sqlite:audit.db', ...audit },
+      ...others,
+    };
+    const text = [
+      table('', { environment: 'suite', ...top }).trimStart(),
+      ...Object.entries(tables).map(([name, entries]) => table(`[${name}]`, entries)),
+      ...interceptors.map((entries) => table('[[interceptor]]', entries)),
+    ];
+    writeFileSync(this.config, text.join('\n'));
+    chmodSync(this.config, 0o600);
+  }
+
+  /** One subcommand with this configuration: `{ code, stdout, stderr }`. */
+  command(...args) {
+    return run(binary, [...args, '--config', this.config], { cwd: this.folder });
+  }
+
+  async initKeys() {
+    const made = await this.command('keys', 'init');
+    if (made.code !== 0) throw new Error(`\`tollgate keys init\` ended with ${made.code}:\n${made.stdout}${made.stderr}`);
+  }
+
+  async start() {
+    this.child = new Child(binary, ['run', '--config', this.config], { log: this.log, cwd: this.folder });
+    await until(`Tollgate answers (its log is ${this.log})`, async () => {
+      if (!this.child.running) throw new Error(`Tollgate ended at once: ${JSON.stringify(await this.child.ended)}; its log is ${this.log}`);
+      const answer = await send(this.origin, { target: paths.discovery }).catch(() => undefined);
+      return answer?.status === 200;
+    });
+  }
+
+  async stop(signal = 'SIGTERM') {
+    return this.child?.end(signal);
+  }
+
+  /** The audit as `tollgate audit list --json` tells it. */
+  async audit(...filters) {
+    const listed = await this.command('audit', 'list', '--json', ...filters);
+    if (listed.code !== 0) throw new Error(`\`tollgate audit list\` ended with ${listed.code}: ${listed.stderr}`);
+    const text = listed.stdout.trim();
+    return text.startsWith('[') ? JSON.parse(text) : text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+  }
+}

@@ -1,0 +1,90 @@
+// Starts one Keycloak for all suites, runs them one after the other, and stops it.
+//   node run.mjs [SUITE…]     all suites of suites/, or only those named, such as `registration`
+// Fails if a test failed, was skipped, or did not run. Keeps what Tollgate wrote in $SUITE_RUN, a new temporary folder by default.
+
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { freePorts } from './lib/processes.mjs';
+import { secretOf } from './realm.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const folder = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
+mkdirSync(folder, { recursive: true });
+const [keycloak, management, tollgate, rp, smtp] = await freePorts(5);
+console.log(`ports: Keycloak ${keycloak} (management ${management}), Tollgate ${tollgate}, relying party ${rp}, mail ${smtp}`);
+console.log(`logs, audits and events: ${folder}`);
+
+const env = {
+  ...process.env,
+  SUITE_RUN: folder,
+  KEYCLOAK_RUN: join(folder, 'keycloak'),
+  KEYCLOAK_PORT: String(keycloak),
+  KEYCLOAK_URL: `http://127.0.0.1:${keycloak}`,
+  KEYCLOAK_PUBLIC: `http://127.0.0.1:${tollgate}`,
+  KEYCLOAK_ADMIN: secretOf('admin'),
+  // The laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
+  KEYCLOAK_OPTIONS: '--http-accept-non-normalized-paths=true',
+  TOLLGATE_PORT: String(tollgate),
+  RP_PORT: String(rp),
+  SMTP_PORT: String(smtp),
+};
+
+const children = new Set();
+function execute(command, args) {
+  const child = spawn(command, args, { cwd: here, env, stdio: 'inherit' });
+  children.add(child);
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(console.error(String(error)) ?? 127));
+    child.once('exit', (code) => {
+      children.delete(child);
+      resolve(code ?? 1);
+    });
+  });
+}
+
+const script = join(here, 'keycloak.sh');
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => {
+    interrupted = true;
+    for (const child of children) child.kill(signal);
+  });
+}
+
+/** The suites by their numbers; 90 comes last, because it reads what all the others left. */
+function suites(chosen) {
+  const all = readdirSync(join(here, 'suites')).filter((name) => name.endsWith('.test.mjs')).sort();
+  const picked = chosen.length ? all.filter((name) => chosen.some((part) => name.includes(part))) : all;
+  return picked.map((name) => join(here, 'suites', name));
+}
+
+let code = await execute(script, ['start']);
+if (code === 0 && !interrupted) {
+  const files = suites(process.argv.slice(2));
+  env.SUITES = JSON.stringify(files);
+  const report = join(folder, 'report.tap');
+  const started = Date.now();
+  // One process a suite, in this order: they share the ports.
+  code = await execute(process.execPath, [
+    '--test',
+    '--test-concurrency=1',
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    '--test-reporter=tap',
+    `--test-reporter-destination=${report}`,
+    ...files,
+  ]);
+  const counted = (what) => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(readFileSync(report, 'utf8'))?.[1] ?? NaN);
+  const idle = counted('skipped') + counted('todo') + counted('cancelled');
+  if (idle !== 0 || !(counted('pass') >= files.length)) {
+    console.error(`not everything ran: ${counted('pass')} passed of ${files.length} suites, ${idle} skipped, to do or cancelled`);
+    code ||= 1;
+  }
+  console.log(`${files.length} suites, ${counted('pass')} tests passed, ${counted('fail')} failed, in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+}
+await execute(script, ['stop']);
+process.exit(code);

@@ -1,0 +1,43 @@
+// The last suite: nothing that Tollgate wrote or told an interceptor, in any suite before, holds a password, a secret, a code, a cookie or a token.
+
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { test } from 'node:test';
+
+import { betrayals, Canaries, filesBelow } from '../lib/canaries.mjs';
+
+const root = process.env.SUITE_RUN;
+const ran = readdirSync(root).filter((name) => existsSync(join(root, name, 'known', 'canaries.json')));
+const canaries = ran.flatMap((name) => JSON.parse(readFileSync(join(root, name, 'known', 'canaries.json'), 'utf8')));
+/** What holds secrets by its purpose: keys, and the list of what to look for. */
+const kept = (file) => /\/known\/|\/certs\/|\.key$|\.png$/.test(file);
+const written = ran.flatMap((name) => filesBelow(join(root, name))).filter((file) => !kept(file));
+
+test('every suite left what it used', () => {
+  const suites = JSON.parse(process.env.SUITES ?? '[]').map((file) => basename(file)).filter((file) => !file.startsWith('90-'));
+  assert.equal(ran.length, suites.length, `${ran} of ${suites}`);
+});
+
+test('no secret in the audit databases, the logs and the events', (t) => {
+  assert.ok(canaries.length >= 30, `only ${canaries.length} secrets to look for`);
+  for (const name of ['audit.db', 'tollgate.log', 'events.jsonl']) assert.ok(written.some((file) => basename(file) === name), `${name} is missing`);
+  assert.ok(written.filter((file) => basename(file) === 'audit.db').every((file) => statSync(file).size > 0));
+  assert.deepEqual(betrayals(written, canaries), []);
+  const bytes = written.reduce((sum, file) => sum + statSync(file).size, 0);
+  t.diagnostic(`${canaries.length} secrets of ${new Set(canaries.map(({ kind }) => kind)).size} kinds, ${written.length} files, ${(bytes / 1e6).toFixed(1)} MB`);
+});
+
+test('the search finds what is there: plain, percent-encoded, and a token by its signature', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tollgate-canaries-'));
+  const planted = new Canaries();
+  const token = `${'h'.repeat(20)}.${'p'.repeat(60)}.${'s'.repeat(60)}`;
+  planted.add('password', 'pass word+of/nobody');
+  planted.add('token', token);
+  const files = { plain: 'x pass word+of/nobody x', encoded: `x=${encodeURIComponent('pass word+of/nobody')}`, signature: `…${'s'.repeat(60)}`, clean: 'nothing' };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  const found = betrayals(filesBelow(folder), planted.entries()).map(({ file }) => basename(file));
+  assert.deepEqual(found.sort(), ['encoded', 'plain', 'signature']);
+  rmSync(folder, { recursive: true });
+});
