@@ -372,6 +372,9 @@ fn away(error: UpstreamError) -> Refusal {
         UpstreamError::Status(status) if status.is_client_error() => {
             Refusal::client(status, "the provider does not have this")
         }
+        error @ (UpstreamError::ClientTooSlow | UpstreamError::ClientBroke) => {
+            Refusal::client(error.status(), error.to_string())
+        }
         error => Refusal::upstream(error.status(), error.to_string()),
     }
 }
