@@ -6,6 +6,7 @@ mod environment;
 mod errors;
 mod example;
 mod kept;
+mod layers;
 mod log;
 mod mask;
 mod read;
@@ -29,6 +30,7 @@ use serde::Deserialize;
 pub use self::{
     errors::{ConfigErrors, Finding},
     kept::Kept,
+    layers::Origin,
     log::{Log, LogFormat},
 };
 use self::{read::read, source::Source};
@@ -128,6 +130,12 @@ impl Config {
     /// The name of the file, as it was given.
     pub fn file(&self) -> &str {
         &self.source.name
+    }
+
+    /// Where a value that is in effect was written; list items by index, as in `interceptor.1.endpoint`. `None` for a
+    /// table, a list, and what is written nowhere and so has its default. Never shows the value.
+    pub fn origin(&self, key: &str) -> Option<Origin> {
+        self.source.origin(key)
     }
 
     /// What is wrong with the values that no module owns.

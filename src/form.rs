@@ -20,7 +20,8 @@ pub struct Misread(String);
 impl Form {
     /// Reads an `application/x-www-form-urlencoded` body.
     ///
-    /// Refused: malformed percent escapes, bytes that are not ASCII or are controls, `;`, a name that is empty or has a control character or a byte-order mark, and values that are not UTF-8 or have a NUL.
+    /// Refused: malformed percent escapes, bytes that are not ASCII or are controls, `;`, a name that is empty or has a
+    /// control character or a byte-order mark, and values that are not UTF-8 or have a NUL.
     pub fn urlencoded(body: &[u8]) -> Result<Self, Misread> {
         urlencoded::read(body)
     }
@@ -42,19 +43,19 @@ impl Form {
         self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
-    /// Replaces a parameter's value where it stands, or adds the parameter at the end.
+    /// Replaces a parameter's value where it first stands, or adds the parameter at the end. It occurs once then.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        let value = value.into();
-        match self.fields.iter_mut().find(|(key, _)| key == name) {
-            Some((_, old)) => *old = value,
-            None => self.fields.push((name.to_owned(), value)),
-        }
+        let at = self.fields.iter().position(|(key, _)| key == name);
+        self.fields.retain(|(key, _)| key != name);
+        let at = at.unwrap_or(self.fields.len());
+        self.fields.insert(at, (name.to_owned(), value.into()));
     }
 
-    /// Takes a parameter out and returns its value.
+    /// Takes a parameter out, however often it occurs, and returns its first value.
     pub fn remove(&mut self, name: &str) -> Option<String> {
-        let at = self.fields.iter().position(|(key, _)| key == name)?;
-        Some(self.fields.remove(at).1)
+        let first = self.get(name).map(str::to_owned);
+        self.fields.retain(|(key, _)| key != name);
+        first
     }
 
     /// All parameters, in order.

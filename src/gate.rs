@@ -19,7 +19,7 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
 };
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
@@ -342,6 +342,8 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
             .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     }
     exchange.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    // The trailers that it announces were read away with the body.
+    exchange.headers.remove(TRAILER);
     body::full(bytes)
 }
 
@@ -369,6 +371,9 @@ fn away(error: UpstreamError) -> Refusal {
     match error {
         UpstreamError::Status(status) if status.is_client_error() => {
             Refusal::client(status, "the provider does not have this")
+        }
+        error @ (UpstreamError::ClientTooSlow | UpstreamError::ClientBroke) => {
+            Refusal::client(error.status(), error.to_string())
         }
         error => Refusal::upstream(error.status(), error.to_string()),
     }

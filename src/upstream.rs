@@ -12,7 +12,8 @@ mod websocket;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Authority};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::Authority};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper_util::{
     client::legacy::Client,
@@ -83,10 +84,17 @@ impl Upstream {
     pub async fn relay(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         hops::clean_request(request.headers_mut());
         let request = self.addressed(request)?;
-        self.relayed(&self.inner.client, request).await
+        let response = self.relayed(&self.inner.client, request).await?;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(UpstreamError::Broken(
+                "it switches to a protocol that nobody asked for".into(),
+            ));
+        }
+        Ok(response)
     }
 
-    /// Forwards a WebSocket handshake; only if the upstream agrees with 101 are the two connections joined, in one of `tasks`. Any other answer is an answer like any other.
+    /// Forwards a WebSocket handshake; only if the upstream agrees with 101 are the two connections joined, in one
+    /// of `tasks`. Any other answer is an answer like any other.
     pub async fn upgrade(&self, request: Request<Body>, tasks: &TaskTracker) -> Result<Response<Body>, UpstreamError> {
         websocket::upgrade(self, request, tasks).await
     }
@@ -99,12 +107,11 @@ impl Upstream {
     }
 
     async fn call_within(&self, mut request: Request<Body>, limit: usize) -> Result<Response<Bytes>, UpstreamError> {
-        hops::clean_request(request.headers_mut());
-        let headers = request.headers_mut();
-        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let request = self.addressed(request)?;
+        request
+            .headers_mut()
+            .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let whole = async {
-            let response = self.relayed(&self.inner.client, request).await?;
+            let response = self.relay(request).await?;
             answer::read(response, limit).await
         };
         let allowed = self.inner.response_timeout;
@@ -118,21 +125,26 @@ impl Upstream {
         client: &Client<Towards, Body>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, UpstreamError> {
+        let flooded = || UpstreamError::Broken("it sends interim answers without end".into());
         let interim = answer::Interim::count(&mut request);
         let (request, turns) = turns::watch(request);
         let allowed = self.inner.response_timeout;
         let mut response = tokio::select! {
             response = client.request(request) => response.map_err(UpstreamError::from)?,
             () = turns.overdue(allowed) => return Err(UpstreamError::Timeout(allowed)),
-            () = interim.too_many() => return Err(UpstreamError::Broken("it sends interim answers without end".into())),
+            () = interim.flood() => return Err(flooded()),
         };
-        if response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+        if interim.are_too_many() {
+            return Err(flooded());
+        }
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             hops::clean_response(response.headers_mut());
         }
         Ok(response.map(|body| body.map_err(Into::into).boxed_unsync()))
     }
 
-    /// Points a request in origin-form at the upstream. Its `Host`, the public one, becomes the URI's authority too, and so HTTP/2's.
+    /// Points a request in origin-form at the upstream. Its `Host`, the public one, becomes the URI's authority too, and so
+    /// HTTP/2's.
     fn addressed(&self, mut request: Request<Body>) -> Result<Request<Body>, UpstreamError> {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
@@ -143,6 +155,12 @@ impl Upstream {
             .map_err(|error| UpstreamError::Broken(format!("the request cannot be addressed to it: {error}")))?;
         *request.version_mut() = Version::HTTP_11;
         request.extensions_mut().clear();
+        // hyper would believe the client's figure for a body that is no longer the client's.
+        if let Some(length) = request.body().size_hint().exact()
+            && let Some(said) = request.headers_mut().get_mut(header::CONTENT_LENGTH)
+        {
+            *said = HeaderValue::from(length);
+        }
         Ok(request)
     }
 }

@@ -6,12 +6,10 @@ use std::{
     ops::Range,
 };
 
-use toml::{
-    Spanned,
-    de::{DeArray, DeTable, DeValue},
-};
+use toml::{Spanned, de::DeValue};
 
 use super::{
+    source::Source,
     tree::{self, KeyPath, Node},
     words,
 };
@@ -26,8 +24,17 @@ pub(super) const TOP_LEVEL: [&str; 2] = ["environment", "consult_budget"];
 pub(super) struct Setting {
     pub(super) variable: String,
     pub(super) path: KeyPath,
+    /// The bytes that stand for it.
+    pub(super) span: Range<usize>,
     /// The value, or why it cannot be taken.
     pub(super) value: Result<String, String>,
+}
+
+impl Setting {
+    /// Whether the other one sets something inside of what this one sets.
+    pub(super) fn is_around(&self, other: &Self) -> bool {
+        other.path.len() > self.path.len() && other.path.starts_with(&self.path)
+    }
 }
 
 /// The variables that are meant for the configuration, sorted by name.
@@ -37,12 +44,16 @@ pub(super) struct Setting {
 pub(super) fn settings(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
     taken: &BTreeSet<String>,
+    source: &Source,
 ) -> Vec<Setting> {
     let mut found: Vec<_> = environment
         .into_iter()
         .filter_map(|(name, value)| setting(&name, value, taken))
         .collect();
     found.sort_by(|a, b| a.variable.cmp(&b.variable));
+    for (index, setting) in found.iter_mut().enumerate() {
+        setting.span = source.variable_span(index);
+    }
     found
 }
 
@@ -60,37 +71,6 @@ pub(super) fn named_in(node: &Node<'_>, names: &mut BTreeSet<String>) {
         DeValue::Array(array) => array.iter().for_each(|item| named_in(item, names)),
         _ => {}
     }
-}
-
-/// Puts a setting into the tree as a text; tables and list items on the way are made.
-///
-/// # Errors
-/// Where something that is not a table stands in the way, in a sentence.
-pub(super) fn apply<'t>(
-    root: &mut Node<'t>,
-    path: &[String],
-    value: &'t str,
-    span: &Range<usize>,
-) -> Result<(), String> {
-    let Some((last, parents)) = path.split_last() else {
-        return Err("the name has no key".to_owned());
-    };
-    let mut node = root;
-    for (depth, step) in parents.iter().enumerate() {
-        let is_list = path.get(depth + 1).is_some_and(|next| is_index(next));
-        let fresh = || {
-            let empty = if is_list {
-                DeValue::Array(DeArray::default())
-            } else {
-                DeValue::Table(DeTable::new())
-            };
-            Spanned::new(span.clone(), empty)
-        };
-        node = child(node, step, fresh)?;
-    }
-    *child(node, last, || Spanned::new(span.clone(), DeValue::Boolean(false)))? =
-        Spanned::new(span.clone(), DeValue::String(value.into()));
-    Ok(())
 }
 
 /// Reads a text as the number, the `true` or `false`, the list or the table that was expected in its place.
@@ -117,39 +97,7 @@ fn setting(name: &OsStr, value: OsString, taken: &BTreeSet<String>) -> Option<Se
     Some(Setting {
         variable: name.to_owned(),
         path: key.split("__").map(str::to_owned).collect(),
+        span: 0..0,
         value: value.into_string().map_err(|_| "the value is not UTF-8".to_owned()),
     })
-}
-
-fn child<'n, 't>(
-    node: &'n mut Node<'t>,
-    step: &str,
-    fresh: impl FnOnce() -> Node<'t>,
-) -> Result<&'n mut Node<'t>, String> {
-    match node.get_mut() {
-        DeValue::Table(table) => {
-            let fresh = fresh();
-            Ok(table
-                .entry(Spanned::new(fresh.span(), step.to_owned().into()))
-                .or_insert(fresh))
-        }
-        DeValue::Array(array) => {
-            let count = array.len();
-            let index: usize = step.parse().map_err(|_| {
-                format!("a number is missing in front of `{step}`: the items of the list are counted from 0")
-            })?;
-            if index > count {
-                return Err(format!("there is no item {index}; the next one would be {count}"));
-            }
-            if index == count {
-                array.push(fresh());
-            }
-            array.get_mut(index).ok_or_else(|| format!("there is no item {index}"))
-        }
-        _ => Err(format!("`{step}` would be inside of something that is not a table")),
-    }
-}
-
-fn is_index(step: &str) -> bool {
-    step.bytes().all(|b| b.is_ascii_digit()) && !step.is_empty()
 }

@@ -15,7 +15,9 @@ use toml::{
 use super::{
     environment::{self, Setting},
     errors::{ConfigErrors, Finding},
-    example, mask,
+    example,
+    layers::Layers,
+    mask,
     source::Source,
     tree::{self, Entry, Node},
     words::{self, Kind, Words},
@@ -44,24 +46,20 @@ pub(super) fn read<T: DeserializeOwned>(
 
     let mut taken = BTreeSet::new();
     environment::named_in(&root, &mut taken);
-    let settings = environment::settings(environment, &taken);
+    let settings = environment::settings(environment, &taken, source);
     source.variables = settings.iter().map(|setting| setting.variable.clone()).collect();
     source.values = settings
         .iter()
         .filter_map(|setting| setting.value.clone().ok())
         .collect();
-    let mut drafts = Vec::new();
-    for (index, setting) in settings.iter().enumerate() {
-        let span = source.variable_span(index);
-        let value = setting.value.as_deref().map_err(Clone::clone);
-        if let Err(why) = value.and_then(|value| environment::apply(&mut root, &setting.path, value, &span)) {
-            drafts.push(Draft {
-                span: Some(span),
-                message: why,
-                hint: None,
-            });
-        }
-    }
+    let (layers, refused) = Layers::over(&source.name, &mut root, &settings);
+    let drafts = refused.into_iter().map(|(span, message)| Draft {
+        span: Some(span),
+        message,
+        hint: None,
+    });
+    let drafts = drafts.collect();
+    source.layers = layers;
     source.entries = tree::entries(&root);
 
     let mut peel = Peel {

@@ -4,6 +4,7 @@ use std::{fmt, ops::Range};
 
 use super::{
     errors::{ConfigErrors, Finding},
+    layers::{Layers, Origin},
     mask,
     tree::{Entry, KeyPath},
 };
@@ -23,6 +24,8 @@ pub(super) struct Source {
     pub(super) values: Vec<String>,
     /// Every setting there is.
     pub(super) entries: Vec<Entry>,
+    /// Which layer each setting in effect comes from.
+    pub(super) layers: Layers,
     /// Bytes of the file that are never shown.
     pub(super) hidden: Vec<Range<usize>>,
 }
@@ -46,6 +49,19 @@ impl Source {
     pub(super) fn variable(&self, span: &Range<usize>) -> Option<&str> {
         let index = span.start.checked_sub(self.text.len() + 1)?;
         self.variables.get(index).map(String::as_str)
+    }
+
+    /// Where the setting at a path was written.
+    pub(super) fn origin(&self, key: &str) -> Option<Origin> {
+        let (layer, place) = self.layers.find(key.split('.'))?;
+        match layer.source.as_ref()? {
+            figment::Source::File(path) => Some(Origin::File {
+                name: path.display().to_string(),
+                line: self.line(place).number,
+            }),
+            figment::Source::Custom(variable) => Some(Origin::Variable(variable.clone())),
+            _ => None,
+        }
     }
 
     /// A mistake at these bytes; `None` where nothing can be pointed at.

@@ -297,6 +297,89 @@ fn a_mistake_in_a_variable_names_the_variable() {
 }
 
 #[test]
+fn a_value_says_in_which_line_or_variable_it_was_written() {
+    let text = format!(
+        "environment = \"file\"\n{LEAST}[log]\nformat = \"json\"\nlevel = \"warn\"\n[[interceptor]]\nname = \"a\"\n\
+         trigger = \"PRE_SIGNUP\"\nendpoint = \"https://hooks.example.com/\"\nsecret = {{ file = \"hook.key\" }}\n\
+         when = {{ realms = [\n  \"one\",\n  \"two\",\n] }}\n"
+    );
+    let variables = [
+        ("TOLLGATE_ENVIRONMENT", "prod"),
+        ("TOLLGATE_LOG__LEVEL", "info"),
+        ("TOLLGATE_TOKENS__CAPSULE_SECRET", "{ env = \"CAPSULE\" }"),
+        ("TOLLGATE_INTERCEPTOR__0__NAME", "b"),
+        ("TOLLGATE_INTERCEPTOR__0__WHEN__REALMS__0", "three"),
+        ("TOLLGATE_INTERCEPTOR__0__WHEN__CLIENTS", "web, app"),
+    ];
+    let config = load(&text, &variables).unwrap();
+    assert_eq!(config.interceptors[0].when.realms, ["three", "two"]);
+    let origin = |key: &str| config.origin(key).map(|origin| without_folder(&origin.to_string()));
+    for (key, written) in [
+        ("environment", "TOLLGATE_ENVIRONMENT"),
+        ("listen.address", "proxy.toml:2"),
+        ("log.format", "proxy.toml:5"),
+        ("log.level", "TOLLGATE_LOG__LEVEL"),
+        ("tokens.capsule_secret.env", "TOLLGATE_TOKENS__CAPSULE_SECRET"),
+        ("interceptor.0.name", "TOLLGATE_INTERCEPTOR__0__NAME"),
+        ("interceptor.0.secret.file", "proxy.toml:11"),
+        (
+            "interceptor.0.when.realms.0",
+            "TOLLGATE_INTERCEPTOR__0__WHEN__REALMS__0",
+        ),
+        ("interceptor.0.when.realms.1", "proxy.toml:14"),
+        ("interceptor.0.when.clients.1", "TOLLGATE_INTERCEPTOR__0__WHEN__CLIENTS"),
+    ] {
+        assert_eq!(origin(key).as_deref(), Some(written), "{key}");
+    }
+    for key in ["", "listen", "interceptor.0", "admin.address", "interceptor.1.name"] {
+        assert_eq!(origin(key), None, "{key}");
+    }
+}
+
+#[test]
+fn figment_holds_places_and_never_a_value() {
+    let text = format!("{LEAST}[tokens]\ncapsule_secret = {{ file = \"hunter2\" }}\n");
+    let config = load(&text, &[("TOLLGATE_ENVIRONMENT", "hunter2")]).unwrap();
+    let layers = format!("{:?}", config.source.layers);
+    assert!(
+        layers.contains("capsule_secret") && !layers.contains("hunter2"),
+        "{layers}"
+    );
+}
+
+#[test]
+fn a_variable_that_fits_nowhere_says_why() {
+    let variables = [
+        ("TOLLGATE_ENVIRONMENT__X", "1"),
+        ("TOLLGATE_INTERCEPTOR__0__NAME", "a"),
+        ("TOLLGATE_INTERCEPTOR__NAME", "a"),
+        ("TOLLGATE_LOG__LEVEL", "info"),
+        ("TOLLGATE_LOG__LEVEL__LOW", "info"),
+    ];
+    let text = wrong_with(&format!("environment = \"x\"\n{LEAST}"), &variables);
+    for wrong in [
+        "TOLLGATE_ENVIRONMENT__X: `x` would be inside of something that is not a table",
+        "TOLLGATE_INTERCEPTOR__NAME: a number is missing in front of `name`: the items of the list are counted from 0",
+        "TOLLGATE_LOG__LEVEL__LOW: `low` would be inside of something that is not a table",
+    ] {
+        assert!(text.contains(wrong), "{text}");
+    }
+    let names: Vec<_> = (0..12)
+        .map(|i| {
+            (
+                format!("TOLLGATE_LISTEN__TRUSTED_PROXIES__{i}"),
+                format!("10.0.0.{i}/32"),
+            )
+        })
+        .collect();
+    let names: Vec<_> = names
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    load(LEAST, &names).unwrap();
+}
+
+#[test]
 fn what_a_module_finds_is_shown_at_the_line_of_its_key() {
     let text = format!(
         "{LEAST}[[interceptor]]\nname = \"a\"\ntrigger = \"PRE_SIGNUP\"\nendpoint = \"https://hooks.example.com/\"\n\

@@ -123,3 +123,74 @@ impl Drop for InFlight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        Limits {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            min_body_rate: 1024,
+            max_head: 16,
+        }
+    }
+
+    async fn overdue_after(activity: &Activity) -> u64 {
+        let start = Instant::now();
+        activity.overdue(&limits()).await;
+        start.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_has_the_time_of_a_head_and_a_quiet_one_the_idle_time() {
+        let activity = Activity::new();
+        assert_eq!(overdue_after(&activity).await, 10);
+        drop(activity.begin(false));
+        assert_eq!(overdue_after(&activity).await, 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heads_time_counts_from_its_first_byte() {
+        let activity = Activity::new();
+        drop(activity.begin(false));
+        let trickle = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            for _ in 0..100 {
+                activity.bytes_came(b"G", 16);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let waited = tokio::select! {
+            waited = overdue_after(&activity) => waited,
+            () = trickle => 0,
+        };
+        assert_eq!(waited, 70);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_in_flight_is_not_hurried() {
+        let activity = Activity::new();
+        let (first, _) = activity.begin(false);
+        let (second, _) = activity.begin(false);
+        drop(first);
+        let never = tokio::time::timeout(Duration::from_secs(3600), overdue_after(&activity)).await;
+        assert!(never.is_err());
+        drop(second);
+        assert_eq!(overdue_after(&activity).await, 75);
+    }
+
+    #[test]
+    fn a_heads_bytes_are_kept_until_it_is_read_and_no_more_than_a_head_may_have() {
+        let activity = Activity::new();
+        activity.bytes_came(b"0123456789", 16);
+        activity.bytes_came(b"0123456789", 16);
+        let (in_flight, head) = activity.begin(false);
+        assert_eq!(head, b"0123456789012345");
+        activity.bytes_came(b"body", 16);
+        drop(in_flight);
+        assert_eq!(activity.begin(false).1, b"");
+    }
+}

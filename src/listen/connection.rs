@@ -1,14 +1,22 @@
 //! One connection, from its first byte to its last.
 
-use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
 };
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -33,13 +41,10 @@ pub(super) struct Connection {
     pub(super) shutdown: CancellationToken,
 }
 
-/// Which protocol was agreed on before the first byte of HTTP.
 #[derive(Clone, Copy, Debug)]
 enum Protocol {
     Http1,
     Http2,
-    /// Plain TCP: HTTP/1, or HTTP/2 with prior knowledge (RFC 9113 §3.3).
-    Unknown,
 }
 
 impl Connection {
@@ -49,7 +54,14 @@ impl Connection {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Some(acceptor) = acceptor else {
-            return self.speak(stream, Protocol::Unknown, service).await;
+            let first = tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                first = tokio::time::timeout(self.limits.header_timeout, sniff(&stream)) => first,
+            };
+            if let Ok(Ok(protocol)) = first {
+                self.speak(stream, protocol, service).await;
+            }
+            return;
         };
         let handshake = tokio::time::timeout(self.limits.header_timeout, acceptor.accept(stream));
         let stream = tokio::select! {
@@ -78,62 +90,114 @@ impl Connection {
         let Self { peer, limits, shutdown } = self;
         let activity = Activity::new();
         let stream = Patient::new(stream, &limits, activity.clone());
-        let builder = builder(&limits, protocol);
         let answer = {
             let (limits, activity) = (limits.clone(), activity.clone());
             hyper::service::service_fn(move |mut request: Request<Incoming>| {
                 let http2 = request.version() == Version::HTTP_2;
                 let (in_flight, head) = activity.begin(http2);
                 let checked = if http2 { Ok(()) } else { tidy(&head, &mut request) };
-                let response = match checked {
-                    Ok(()) => Ok(service(
-                        request.map(|body| Bounded::new(body, &limits).boxed_unsync()),
-                        peer,
-                    )),
-                    Err(error) => Err(error),
-                };
+                let last = checked.is_err() || !http2 && wire::is_doubtful(request.headers());
+                let answering = checked.map(|()| {
+                    let request = request.map(|body| Bounded::new(body, &limits).boxed_unsync());
+                    service(request, peer)
+                });
                 async move {
-                    let response = match response {
-                        Ok(response) => response.await,
+                    let mut response = match answering {
+                        Ok(answering) => answering.await,
                         Err(error) => refused(peer, error),
                     };
+                    if last {
+                        response
+                            .headers_mut()
+                            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+                    }
                     Ok::<_, Infallible>(holding(response, in_flight))
                 }
             })
         };
-        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), answer));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = shutdown.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => ended,
-                    () = activity.overdue(&limits) => Ok(()),
-                }
-            }
-            () = activity.overdue(&limits) => {
-                connection.as_mut().graceful_shutdown();
-                // Enough for a GOAWAY; whoever is in the middle of a head gets nothing more.
-                tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
-            }
+        let stream = TokioIo::new(stream);
+        let watch = Watch {
+            peer,
+            limits: limits.clone(),
+            shutdown,
+            activity,
         };
-        if let Err(error) = ended {
-            debug!(peer.address = %peer, "connection failed: {error}");
+        match protocol {
+            Protocol::Http1 => {
+                let connection = http1(&limits).serve_connection(stream, answer).with_upgrades();
+                drive(connection, http1::UpgradeableConnection::graceful_shutdown, watch).await;
+            }
+            Protocol::Http2 => {
+                let connection = http2(&limits).serve_connection(stream, answer);
+                drive(connection, http2::Connection::graceful_shutdown, watch).await;
+            }
         }
     }
 }
 
-fn builder(limits: &Limits, protocol: Protocol) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+/// Plain TCP: HTTP/1, or HTTP/2 with prior knowledge, whose preface no HTTP/1 request begins like (RFC 9113 §3.4).
+async fn sniff(stream: &TcpStream) -> io::Result<Protocol> {
+    let mut first = [0; PREFACE.len()];
+    let seen = stream.peek(&mut first).await?;
+    // A client with prior knowledge writes its preface at once; whoever sends less is taken for HTTP/1.
+    let http2 = first == *PREFACE && seen == PREFACE.len();
+    Ok(if http2 { Protocol::Http2 } else { Protocol::Http1 })
+}
+
+struct Watch {
+    peer: SocketAddr,
+    limits: Limits,
+    shutdown: CancellationToken,
+    activity: Activity,
+}
+
+/// Follows a connection to its end; `hang_up` tells the client that there is nothing more to come.
+async fn drive<C>(connection: C, hang_up: fn(Pin<&mut C>), watch: Watch)
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let Watch {
+        peer,
+        limits,
+        shutdown,
+        activity,
+    } = watch;
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            hang_up(connection.as_mut());
+            tokio::select! {
+                ended = connection => ended,
+                () = activity.overdue(&limits) => Ok(()),
+            }
+        }
+        () = activity.overdue(&limits) => {
+            hang_up(connection.as_mut());
+            // Enough for a GOAWAY; whoever is in the middle of a head gets nothing more.
+            tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(peer.address = %peer, "connection failed: {error}");
+    }
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         // `Activity` times heads and idle connections.
         .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
+        .max_header_size(limits.max_head)
         .max_buf_size(limits.max_head);
     builder
-        .http2()
+}
+
+fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(limits.max_head).unwrap_or(u32::MAX))
@@ -144,11 +208,7 @@ fn builder(limits: &Limits, protocol: Protocol) -> Builder<TokioExecutor> {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
-    match protocol {
-        Protocol::Http1 => builder.http1_only(),
-        Protocol::Http2 => builder.http2_only(),
-        Protocol::Unknown => builder,
-    }
+    builder
 }
 
 fn tidy(head: &[u8], request: &mut Request<Incoming>) -> Result<(), Untidy> {
@@ -161,9 +221,6 @@ fn refused(peer: SocketAddr, error: Untidy) -> Response<Body> {
     debug!(peer.address = %peer, "refused a request: {error}");
     let mut response = Response::new(body::empty());
     *response.status_mut() = StatusCode::BAD_REQUEST;
-    response
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -178,6 +235,7 @@ fn holding(response: Response<Body>, in_flight: InFlight) -> Response<Body> {
     })
 }
 
+const PREFACE: &[u8; 3] = b"PRI";
 const MAX_HEADERS: usize = 100;
 const MAX_STREAMS: u32 = 128;
 const MAX_RESET_STREAMS: usize = 20;

@@ -31,7 +31,8 @@ pub struct Settings {
     /// proxy's address.
     #[serde(default)]
     pub max_connections_per_ip: Option<usize>,
-    /// How long a request's head may take, counted from its first byte; also a TLS handshake and a new connection's first request. Default: `10s`.
+    /// How long a request's head may take, counted from its first byte; also a TLS handshake, and a new connection's first
+    /// request. Default: `10s`.
     #[serde(default = "header_timeout")]
     pub header_timeout: Period,
     /// How long a connection may stay open between requests. Default: `75s`.

@@ -44,6 +44,18 @@ pub(super) fn check(method: &Method, raw: &[u8], headers: &mut HeaderMap) -> Res
     Ok(())
 }
 
+/// Whether a body's length could be read in two ways. Whatever is answered then, what follows on the connection could be
+/// taken for a request by us and for a body by others, so it must not be read.
+pub(super) fn is_doubtful(headers: &HeaderMap) -> bool {
+    let codings: Vec<&HeaderValue> = headers.get_all(header::TRANSFER_ENCODING).iter().collect();
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    match codings.as_slice() {
+        [] => lengths > 1,
+        [coding] => lengths > 0 || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => true,
+    }
+}
+
 struct Head<'r> {
     lines: Vec<&'r [u8]>,
     bare_line_feed: bool,
@@ -106,6 +118,26 @@ mod tests {
             lengths("POST / HTTP/1.1\r\nA: b\r\n\r\nContent-Length: 9\r\nx\ny"),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn only_one_framing_is_beyond_doubt() {
+        let (te, cl) = (header::TRANSFER_ENCODING, header::CONTENT_LENGTH);
+        for (pairs, doubtful) in [
+            (&[][..], false),
+            (&[(&cl, "3")], false),
+            (&[(&te, "Chunked")], false),
+            (&[(&te, "chunked, chunked")], true),
+            (&[(&te, "chunked"), (&te, "chunked")], true),
+            (&[(&te, "chunked"), (&cl, "3")], true),
+            (&[(&cl, "3"), (&cl, "3")], true),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_doubtful(&headers), doubtful, "{pairs:?}");
+        }
     }
 
     #[test]

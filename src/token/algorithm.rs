@@ -19,7 +19,6 @@ pub enum Algorithm {
     PS512,
     ES256,
     ES384,
-    ES512,
     EdDSA,
 }
 
@@ -30,7 +29,6 @@ pub enum Family {
     Rsa,
     P256,
     P384,
-    P521,
     Ed25519,
 }
 
@@ -46,7 +44,7 @@ pub enum AlgorithmChoice {
 
 impl Algorithm {
     /// Every algorithm, in the order of RFC 7518.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::RS256,
         Self::RS384,
         Self::RS512,
@@ -55,7 +53,6 @@ impl Algorithm {
         Self::PS512,
         Self::ES256,
         Self::ES384,
-        Self::ES512,
         Self::EdDSA,
     ];
 
@@ -70,7 +67,6 @@ impl Algorithm {
             Self::PS512 => "PS512",
             Self::ES256 => "ES256",
             Self::ES384 => "ES384",
-            Self::ES512 => "ES512",
             Self::EdDSA => "EdDSA",
         }
     }
@@ -86,7 +82,6 @@ impl Algorithm {
             Self::RS256 | Self::RS384 | Self::RS512 | Self::PS256 | Self::PS384 | Self::PS512 => Family::Rsa,
             Self::ES256 => Family::P256,
             Self::ES384 => Family::P384,
-            Self::ES512 => Family::P521,
             Self::EdDSA => Family::Ed25519,
         }
     }
@@ -108,22 +103,22 @@ impl Algorithm {
         match self {
             Self::RS256 | Self::PS256 | Self::ES256 => &digest::SHA256,
             Self::RS384 | Self::PS384 | Self::ES384 => &digest::SHA384,
-            Self::RS512 | Self::PS512 | Self::ES512 | Self::EdDSA => &digest::SHA512,
+            Self::RS512 | Self::PS512 | Self::EdDSA => &digest::SHA512,
         }
     }
 
-    pub(super) fn verification(self) -> &'static dyn lc::VerificationAlgorithm {
+    /// The same algorithm in the words of the library that verifies with it.
+    pub(super) fn in_library(self) -> jsonwebtoken::Algorithm {
         match self {
-            Self::RS256 => &lc::RSA_PKCS1_2048_8192_SHA256,
-            Self::RS384 => &lc::RSA_PKCS1_2048_8192_SHA384,
-            Self::RS512 => &lc::RSA_PKCS1_2048_8192_SHA512,
-            Self::PS256 => &lc::RSA_PSS_2048_8192_SHA256,
-            Self::PS384 => &lc::RSA_PSS_2048_8192_SHA384,
-            Self::PS512 => &lc::RSA_PSS_2048_8192_SHA512,
-            Self::ES256 => &lc::ECDSA_P256_SHA256_FIXED,
-            Self::ES384 => &lc::ECDSA_P384_SHA384_FIXED,
-            Self::ES512 => &lc::ECDSA_P521_SHA512_FIXED,
-            Self::EdDSA => &lc::ED25519,
+            Self::RS256 => jsonwebtoken::Algorithm::RS256,
+            Self::RS384 => jsonwebtoken::Algorithm::RS384,
+            Self::RS512 => jsonwebtoken::Algorithm::RS512,
+            Self::PS256 => jsonwebtoken::Algorithm::PS256,
+            Self::PS384 => jsonwebtoken::Algorithm::PS384,
+            Self::PS512 => jsonwebtoken::Algorithm::PS512,
+            Self::ES256 => jsonwebtoken::Algorithm::ES256,
+            Self::ES384 => jsonwebtoken::Algorithm::ES384,
+            Self::EdDSA => jsonwebtoken::Algorithm::EdDSA,
         }
     }
 
@@ -136,7 +131,7 @@ impl Algorithm {
             Self::PS256 => Some(&lc::RSA_PSS_SHA256),
             Self::PS384 => Some(&lc::RSA_PSS_SHA384),
             Self::PS512 => Some(&lc::RSA_PSS_SHA512),
-            Self::ES256 | Self::ES384 | Self::ES512 | Self::EdDSA => None,
+            Self::ES256 | Self::ES384 | Self::EdDSA => None,
         }
     }
 }
@@ -154,7 +149,6 @@ impl Family {
             Self::Rsa => "rsa",
             Self::P256 => "p256",
             Self::P384 => "p384",
-            Self::P521 => "p521",
             Self::Ed25519 => "ed25519",
         }
     }

@@ -72,14 +72,14 @@ struct OwnKey {
 }
 
 impl KeyRing {
-    /// Reads every `*.pem` of the directory: PKCS#8 private keys, RSA (2048 bits or more), P-256, P-384, P-521 or
+    /// Reads every `*.pem` of the directory: PKCS#8 private keys, RSA (2048 bits or more), P-256, P-384 or
     /// Ed25519. A key whose file name ends in a time, as in `rsa-20261123T101500Z.pem`, signs from then on.
     pub fn load(dir: &Path) -> Result<Self, Misconfigured> {
         let mut keys: Vec<OwnKey> = Vec::new();
         for file in files::key_files(dir)? {
             let pair = files::read(&file)?;
             let public = pair.public().ok_or_else(|| files::unusable(&file))?;
-            let kid = public.thumbprint();
+            let kid = public.thumbprint().to_owned();
             if let Some(twin) = keys.iter().find(|key| key.kid == kid) {
                 let (one, other) = (twin.file.display(), file.display());
                 return Err(
@@ -158,7 +158,7 @@ impl KeyRing {
     pub fn jwks(&self, now: Timestamp) -> Value {
         let mut keys: Vec<&OwnKey> = self.keys.iter().collect();
         keys.sort_by_key(|key| (self.state(key, now) != State::Signing, key.public.family()));
-        json!({"keys": keys.into_iter().map(|key| key.public.to_jwk()).collect::<Vec<_>>()})
+        json!({"keys": keys.into_iter().map(|key| key.public.jwk()).collect::<Vec<_>>()})
     }
 
     /// Whether a token with this `kid` is one of ours.

@@ -1,105 +1,67 @@
 //! A public key as it stands in a JWKS.
 
-use aws_lc_rs::{encoding::AsDer, rsa::PublicKeyComponents, signature::UnparsedPublicKey};
-use base64::{
-    Engine,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+use aws_lc_rs::{encoding::AsDer, rsa::PublicKeyComponents, signature as lc};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jsonwebtoken::{
+    DecodingKey, DecodingKeyKind,
+    crypto::aws_lc::DEFAULT_PROVIDER,
+    jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
 };
-use ring::digest;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::algorithm::{Algorithm, Family};
 
 /// A public key that can verify; read from a JWK or taken from a key pair of our own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct PublicKey {
     family: Family,
-    /// What the crypto library takes: SPKI for RSA, the uncompressed point, or the 32 bytes of Ed25519.
-    encoded: Vec<u8>,
-    /// The members of RFC 7638 §3.2, in their lexical order.
-    required: Vec<(&'static str, String)>,
+    key: DecodingKey,
+    jwk: Jwk,
+    thumbprint: String,
 }
 
 impl PublicKey {
     /// Reads a JWK (RFC 7517, RFC 7518 §6, RFC 8037 §2). `None` for what cannot verify a signature: symmetric and
     /// unknown types, keys that are too short, wrong lengths, points off the curve, private keys.
-    pub(super) fn from_jwk(jwk: &Map<String, Value>) -> Option<Self> {
-        if jwk.contains_key("d") || jwk.contains_key("k") {
+    pub(super) fn from_jwk(members: &Map<String, Value>) -> Option<Self> {
+        if members.contains_key("d") || members.contains_key("k") {
             return None;
         }
-        let text = |name: &str| jwk.get(name).and_then(Value::as_str);
-        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(text(name)?).ok();
-        match text("kty")? {
-            "RSA" => Self::rsa(&bytes("n")?, &bytes("e")?),
-            "EC" => {
-                let curve = text("crv")?;
-                let family = CURVES.iter().find(|(name, _)| *name == curve)?.1;
-                let (x, y) = (bytes("x")?, bytes("y")?);
-                let width = coordinate_width(family);
-                if x.len() != width || y.len() != width {
-                    return None;
-                }
-                Self::ec(family, &[&[UNCOMPRESSED], x.as_slice(), y.as_slice()].concat())
-            }
-            "OKP" if text("crv")? == "Ed25519" => Self::ed25519(&bytes("x")?),
-            _ => None,
-        }
+        // Certificates and the like beside the key are never used, so how they are written is nobody's concern.
+        let common = CommonParameters::default();
+        let algorithm = AlgorithmParameters::deserialize(members).ok()?;
+        let jwk = Jwk { common, algorithm };
+        let read = Self::new(DecodingKey::from_jwk(&jwk).ok()?)?;
+        // The library joins coordinates of any width, on whatever curve: only what it writes as it was read is taken.
+        (read.jwk.algorithm == jwk.algorithm).then_some(read)
     }
 
-    /// From modulus and exponent, big-endian.
-    pub(super) fn rsa(n: &[u8], e: &[u8]) -> Option<Self> {
-        let modulus_bits = n.len() * 8 - usize::try_from(n.first()?.leading_zeros()).ok()?;
-        if !(2048..=8192).contains(&modulus_bits) {
-            return None;
-        }
-        let encoded = PublicKeyComponents { n, e }.as_der().ok()?.as_ref().to_vec();
-        Self {
-            family: Family::Rsa,
-            encoded,
-            required: vec![
-                ("e", URL_SAFE_NO_PAD.encode(e)),
-                ("kty", "RSA".into()),
-                ("n", URL_SAFE_NO_PAD.encode(n)),
-            ],
-        }
-        .usable()
-    }
-
-    /// From an uncompressed point (SEC 1 §2.3.3) on the family's curve.
-    pub(super) fn ec(family: Family, point: &[u8]) -> Option<Self> {
-        let curve = CURVES.iter().find(|(_, curve)| *curve == family)?.0;
-        let (&UNCOMPRESSED, coordinates) = point.split_first()? else {
-            return None;
+    /// From an RSA modulus and exponent, an uncompressed point (SEC 1 §2.3.3), or the 32 bytes of RFC 8032 §5.1.5.
+    pub(super) fn new(key: DecodingKey) -> Option<Self> {
+        let mut jwk = Jwk::from_decoding_key(&key, None).ok()?;
+        let family = match &jwk.algorithm {
+            AlgorithmParameters::RSA(_) => Family::Rsa,
+            AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P256 => Family::P256,
+            AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P384 => Family::P384,
+            AlgorithmParameters::OctetKeyPair(_) => Family::Ed25519,
+            _ => return None,
         };
-        let (x, y) = coordinates.split_at_checked(coordinate_width(family))?;
-        Self {
-            family,
-            encoded: point.to_vec(),
-            required: vec![
-                ("crv", curve.into()),
-                ("kty", "EC".into()),
-                ("x", URL_SAFE_NO_PAD.encode(x)),
-                ("y", URL_SAFE_NO_PAD.encode(y)),
-            ],
-        }
-        .usable()
-    }
-
-    /// From the 32 bytes of RFC 8032 §5.1.5.
-    pub(super) fn ed25519(public: &[u8]) -> Option<Self> {
-        if public.len() != 32 {
+        if !is_sound(family, &key) {
             return None;
         }
-        Self {
-            family: Family::Ed25519,
-            encoded: public.to_vec(),
-            required: vec![
-                ("crv", "Ed25519".into()),
-                ("kty", "OKP".into()),
-                ("x", URL_SAFE_NO_PAD.encode(public)),
-            ],
+        let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
+        jwk.common.key_id = Some(thumbprint.clone());
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        if family != Family::Rsa {
+            jwk.common.key_algorithm = family.algorithms().next().map(|only| only.in_library().into());
         }
-        .usable()
+        Some(Self {
+            family,
+            key,
+            jwk,
+            thumbprint,
+        })
     }
 
     /// What kind of key it is.
@@ -111,66 +73,54 @@ impl PublicKey {
     /// are the fixed-length ones of RFC 7518 §3.4, not DER.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         algorithm.family() == self.family
-            && UnparsedPublicKey::new(algorithm.verification(), &self.encoded)
-                .verify(message, signature)
-                .is_ok()
+            && (DEFAULT_PROVIDER.verifier_factory)(&algorithm.in_library(), &self.key)
+                .is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
     }
 
     /// The SHA-256 thumbprint of RFC 7638, in base64url.
-    pub(super) fn thumbprint(&self) -> String {
-        let members: Map<String, Value> = self.members().collect();
-        let text = Value::Object(members).to_string();
-        URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+    pub(super) fn thumbprint(&self) -> &str {
+        &self.thumbprint
     }
 
     /// The public JWK, its `kid` the thumbprint. An RSA key names no `alg`, since it serves RS* and PS* alike.
-    pub(super) fn to_jwk(&self) -> Value {
-        let mut jwk: Map<String, Value> = self.members().collect();
-        jwk.insert("use".into(), "sig".into());
-        jwk.insert("kid".into(), self.thumbprint().into());
-        if self.family != Family::Rsa {
-            let alg = self.family.algorithms().next().map(|algorithm| algorithm.name().into());
-            jwk.extend(alg.map(|alg: Value| ("alg".to_owned(), alg)));
-        }
-        Value::Object(jwk)
+    pub(super) fn jwk(&self) -> &Jwk {
+        &self.jwk
     }
 
     /// The SubjectPublicKeyInfo of an RSA key in standard base64, as Keycloak prints it.
     pub(super) fn rsa_spki_base64(&self) -> Option<String> {
-        (self.family == Family::Rsa).then(|| STANDARD.encode(&self.encoded))
-    }
-
-    fn members(&self) -> impl Iterator<Item = (String, Value)> {
-        self.required
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
-    }
-
-    /// Only a key that the crypto library takes.
-    fn usable(self) -> Option<Self> {
-        let algorithm = self.family.algorithms().next()?;
-        let parsed = UnparsedPublicKey::new(algorithm.verification(), &self.encoded).parse();
-        parsed.is_ok().then_some(self)
+        match self.key.kind() {
+            DecodingKeyKind::RsaModulusExponent { n, e } => spki(n, e).map(|der| STANDARD.encode(der)),
+            DecodingKeyKind::SecretOrDer(_) => None,
+        }
     }
 }
 
-fn coordinate_width(family: Family) -> usize {
-    match family {
-        Family::P384 => 48,
-        Family::P521 => 66,
-        Family::Rsa | Family::P256 | Family::Ed25519 => 32,
+/// Whether the crypto library takes the key, which it would else refuse at every signature; RSA from 2048 to 8192 bits.
+fn is_sound(family: Family, key: &DecodingKey) -> bool {
+    let parses = |verification: &'static dyn lc::VerificationAlgorithm, encoded: &[u8]| {
+        lc::UnparsedPublicKey::new(verification, encoded).parse().is_ok()
+    };
+    match (family, key.kind()) {
+        (Family::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            let zeros = n.first().map_or(0, |first| first.leading_zeros() as usize);
+            (2048..=8192).contains(&(n.len() * 8 - zeros))
+                && spki(n, e).is_some_and(|der| parses(&lc::RSA_PKCS1_2048_8192_SHA256, &der))
+        }
+        (Family::P256, DecodingKeyKind::SecretOrDer(point)) => parses(&lc::ECDSA_P256_SHA256_FIXED, point),
+        (Family::P384, DecodingKeyKind::SecretOrDer(point)) => parses(&lc::ECDSA_P384_SHA384_FIXED, point),
+        (Family::Ed25519, DecodingKeyKind::SecretOrDer(public)) => parses(&lc::ED25519, public),
+        _ => false,
     }
 }
 
-const UNCOMPRESSED: u8 = 4;
-const CURVES: [(&str, Family); 3] = [
-    ("P-256", Family::P256),
-    ("P-384", Family::P384),
-    ("P-521", Family::P521),
-];
+fn spki(n: &[u8], e: &[u8]) -> Option<Vec<u8>> {
+    Some(PublicKeyComponents { n, e }.as_der().ok()?.as_ref().to_vec())
+}
 
 #[cfg(test)]
 mod tests {
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use serde_json::json;
 
     use super::*;
@@ -194,6 +144,13 @@ mod tests {
         let x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
         let y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
         assert!(read(json!({"kty": "EC", "crv": "P-256", "x": x, "y": y})).is_some());
+        // The same point, its bytes shared out to the coordinates in another way.
+        let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+        let point = [bytes(x), bytes(y)].concat();
+        let moved = (
+            URL_SAFE_NO_PAD.encode(&point[..31]),
+            URL_SAFE_NO_PAD.encode(&point[31..]),
+        );
         for wrong in [
             json!({"kty": "oct", "k": "AAAA"}),
             json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "d": "AAAA"}),
@@ -202,6 +159,9 @@ mod tests {
             json!({"kty": "EC", "crv": "secp256k1", "x": x, "y": y}),
             json!({"kty": "EC", "crv": "P-256", "x": x}),
             json!({"kty": "EC", "crv": "P-256", "x": format!("{x}="), "y": y}),
+            json!({"kty": "EC", "crv": "P-256", "x": moved.0, "y": moved.1}),
+            json!({"kty": "EC", "crv": "Ed25519", "x": x, "y": y}),
+            json!({"kty": "OKP", "crv": "P-256", "x": x}),
             json!({"kty": "OKP", "crv": "Ed448", "x": x}),
             json!({"kty": "OKP", "crv": "X25519", "x": x}),
             json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"}),

@@ -20,7 +20,7 @@ pub struct Settings {
     pub keys: PathBuf,
     /// `match` signs each token with the algorithm that the upstream used, so that clients registered for one keep
     /// getting it. Otherwise the algorithm for all of them: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`,
-    /// `ES256`, `ES384`, `ES512` or `EdDSA`. Default: `match`.
+    /// `ES256`, `ES384` or `EdDSA`. Default: `match`.
     pub algorithm: AlgorithmChoice,
     /// The secret that seals what is needed to restore the upstream's tokens, 32 bytes or more; all replicas share it.
     /// Default: `{ file = "certs/capsule.key" }`, which `tollgate keys init` makes.

@@ -26,24 +26,31 @@ pub(super) async fn read(response: Response<Body>, limit: usize) -> Result<Respo
 }
 
 /// Counts interim answers (1xx), which hyper swallows without end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Interim {
+    seen: Arc<AtomicUsize>,
     flood: Arc<Notify>,
 }
 
 impl Interim {
     pub(super) fn count<B>(request: &mut Request<B>) -> Self {
-        let flood: Arc<Notify> = Arc::default();
-        let (seen, tell) = (AtomicUsize::new(0), Arc::clone(&flood));
+        let interim = Self::default();
+        let counter = interim.clone();
         hyper::ext::on_informational(request, move |_| {
-            if seen.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_INTERIM {
-                tell.notify_one();
+            counter.seen.fetch_add(1, Ordering::Relaxed);
+            if counter.are_too_many() {
+                counter.flood.notify_one();
             }
         });
-        Self { flood }
+        interim
     }
 
-    pub(super) async fn too_many(&self) {
+    pub(super) fn are_too_many(&self) -> bool {
+        self.seen.load(Ordering::Relaxed) >= MAX_INTERIM
+    }
+
+    /// Returns when they are.
+    pub(super) async fn flood(&self) {
         self.flood.notified().await;
     }
 }

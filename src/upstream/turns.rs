@@ -100,3 +100,43 @@ impl Drop for Watched {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::channel::Channel;
+
+    use super::*;
+
+    const ALLOWED: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_upstreams_own_silence_counts() {
+        let (mut client, body) = Channel::<Bytes, BoxError>::new(1);
+        let (request, turns) = watch(Request::new(body.boxed_unsync()));
+        let start = Instant::now();
+        let sending = tokio::spawn(async move {
+            let mut body = request.into_body();
+            while let Some(frame) = body.frame().await {
+                frame.unwrap();
+            }
+        });
+        let slow_client = tokio::spawn(async move {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(100)).await;
+                client.send_data(Bytes::from_static(b"x")).await.unwrap();
+            }
+        });
+        turns.overdue(ALLOWED).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(330));
+        sending.await.unwrap();
+        slow_client.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_does_not_take_the_body_is_overdue() {
+        let (_request, turns) = watch(Request::new(crate::body::full("x")));
+        let start = Instant::now();
+        turns.overdue(ALLOWED).await;
+        assert_eq!(start.elapsed(), ALLOWED);
+    }
+}

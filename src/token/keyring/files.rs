@@ -78,7 +78,7 @@ pub(super) fn unusable(file: &Path) -> Misconfigured {
     let name = file.display();
     Misconfigured::new(
         KEYS,
-        format!("`{name}` is no private key that can sign: it takes an unencrypted PKCS#8 PEM file with an RSA (2048 to 8192 bits), P-256, P-384, P-521 or Ed25519 key"),
+        format!("`{name}` is no private key that can sign: it takes an unencrypted PKCS#8 PEM file with an RSA (2048 to 8192 bits), P-256, P-384 or Ed25519 key"),
     )
     .hint(format!("convert it with `openssl pkcs8 -topk8 -nocrypt -in {name}`, or move it out of the directory"))
 }

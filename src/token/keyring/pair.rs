@@ -5,10 +5,11 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::{KeySize, PublicKeyComponents},
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
-        EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RsaKeyPair,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+        Ed25519KeyPair, KeyPair, RsaKeyPair,
     },
 };
+use jsonwebtoken::DecodingKey;
 
 use crate::{
     misconfigured::Misconfigured,
@@ -53,7 +54,6 @@ impl Pair {
             }
             Family::P256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map(|pair| Self::Ec(family, pair)),
             Family::P384 => EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).map(|pair| Self::Ec(family, pair)),
-            Family::P521 => EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).map(|pair| Self::Ec(family, pair)),
             Family::Ed25519 => Ed25519KeyPair::generate().map(Self::Ed25519),
         };
         made.map_err(|_| {
@@ -77,14 +77,14 @@ impl Pair {
 
     /// Its public part; `None` where that is none a relying party could use.
     pub(super) fn public(&self) -> Option<PublicKey> {
-        match self {
+        PublicKey::new(match self {
             Self::Rsa(pair) => {
                 let components = PublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-                PublicKey::rsa(&components.n, &components.e)
+                DecodingKey::from_rsa_raw_components(&components.n, &components.e)
             }
-            Self::Ec(family, pair) => PublicKey::ec(*family, pair.public_key().as_ref()),
-            Self::Ed25519(pair) => PublicKey::ed25519(pair.public_key().as_ref()),
-        }
+            Self::Ec(_, pair) => DecodingKey::from_ec_der(pair.public_key().as_ref()),
+            Self::Ed25519(pair) => DecodingKey::from_ed_der(pair.public_key().as_ref()),
+        })
     }
 
     /// Signs; `None` for an algorithm that needs another kind of key.
@@ -115,8 +115,7 @@ fn rsa_size(modulus_bytes: usize) -> KeySize {
         .unwrap_or(KeySize::Rsa8192)
 }
 
-static CURVES: [(Family, &EcdsaSigningAlgorithm); 3] = [
+static CURVES: [(Family, &EcdsaSigningAlgorithm); 2] = [
     (Family::P256, &ECDSA_P256_SHA256_FIXED_SIGNING),
     (Family::P384, &ECDSA_P384_SHA384_FIXED_SIGNING),
-    (Family::P521, &ECDSA_P521_SHA512_FIXED_SIGNING),
 ];

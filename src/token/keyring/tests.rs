@@ -135,9 +135,9 @@ fn only_public_members_are_published() {
     assert_eq!(
         members,
         [
-            vec!["e", "kty", "n", "use", "kid"],
-            vec!["crv", "kty", "x", "y", "use", "kid", "alg"],
-            vec!["crv", "kty", "x", "use", "kid", "alg"]
+            vec!["use", "kid", "kty", "n", "e"],
+            vec!["use", "alg", "kid", "kty", "crv", "x", "y"],
+            vec!["use", "alg", "kid", "kty", "crv", "x"]
         ]
     );
     let spki = ring.rsa_public_key_spki_base64(start()).unwrap();

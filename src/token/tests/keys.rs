@@ -37,6 +37,8 @@ fn keys_that_may_not_verify_are_skipped_and_the_others_kept() {
         json!({"d": "AAAA"}),
         json!({"kid": 7}),
         json!({"crv": "P-521"}),
+        json!({"crv": "Ed25519"}),
+        json!({"kty": "OKP"}),
     ] {
         let bad = with(with(jwk(Algorithm::ES256), json!({"kid": "bad"})), unusable.clone());
         let keys = parse(json!([bad, good, 1, null, "key"])).unwrap();
@@ -44,7 +46,7 @@ fn keys_that_may_not_verify_are_skipped_and_the_others_kept() {
     }
     let allowed = with(
         good,
-        json!({"key_ops": ["verify", "sign"], "use": "sig", "alg": "ES256"}),
+        json!({"key_ops": ["verify", "sign"], "use": "sig", "alg": "ES256", "x5c": "?", "x5t": 7}),
     );
     assert!(parse(json!([allowed])).unwrap().holds("good"));
 }

@@ -15,7 +15,7 @@ import { World } from '../lib/world.mjs';
 
 const timeout = 400;
 /** What the test itself, the upstream and two busy cores may add to the timeout. */
-const slack = 1500;
+const slack = 1000;
 
 const policies = ['deny', 'allow'];
 const cells = policies.flatMap((failure) => policies.map((invalid) => ({ name: `${failure}-${invalid}`, failure, invalid })));
