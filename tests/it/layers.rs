@@ -89,8 +89,11 @@ fn files_stay_small_enough_to_be_read() {
     lengths.sort();
     let (median, _) = lengths[lengths.len() / 2];
     assert!(median <= 170, "the median file has {median} lines");
-    let long: Vec<_> = lengths.iter().filter(|(lines, _)| *lines > 460).collect();
-    assert!(long.is_empty(), "{long:?}");
+    let long: Vec<_> = lengths.iter().filter(|(lines, _)| *lines > 450).collect();
+    assert!(
+        long.len() <= 3,
+        "more than three files are longer than 450 lines: {long:?}"
+    );
 }
 
 /// A row of the table.
