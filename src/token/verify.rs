@@ -127,7 +127,11 @@ pub enum Unverified {
 /// header's `kid` only picks a key and `alg` must fit it; `jku`, `x5u`, `x5c` and `jwk` are never used, `crit` never
 /// accepted (RFC 8725 §3).
 pub fn verify(raw: &str, keys: &UpstreamKeys, expected: &Expected<'_>, now: Timestamp) -> Result<Verified, Unverified> {
-    let compact = Compact::read(raw).map_err(|error| match error {
+    let compact = match expected.kind {
+        Kind::AuthorizationResponse { .. } => Compact::read_repeating(raw),
+        _ => Compact::read(raw),
+    };
+    let compact = compact.map_err(|error| match error {
         NotCompact::Parts(5) => Unverified::Encrypted,
         NotCompact::Parts(_) => Unverified::NotAJwt,
         NotCompact::Unreadable(why) => Unverified::Malformed(why),

@@ -464,6 +464,32 @@ async fn a_jwt_secured_code_is_signed_again_and_nobody_is_asked_yet() {
 }
 
 #[tokio::test]
+async fn a_jwt_secured_response_may_say_the_same_twice_and_nothing_else_twice() {
+    let idp = Idp::keycloak().await;
+    let path = idp.endpoints().authorize;
+    let claims = jarm(&idp, pairs(&[("code", CODE), ("state", STATE)]));
+    let header = json!({"alg": "ES256", "typ": "JWT", "kid": idp.key.kid});
+    let twice = |more: &str| {
+        let text = claims.to_string();
+        idp.key
+            .sign_as(&header, &format!("{},{more}}}", text.strip_suffix('}').unwrap()))
+    };
+    // As Keycloak does.
+    let same = format!("\"iss\":{}", claims["iss"]);
+    responds(&idp, path, "query", pairs(&[("response", &twice(&same))]));
+    let parameters = received(&idp.get(path).send().await, "query");
+    let again = keys::verified(text(&parameters, "response"), &jwks(&idp).await);
+    assert_eq!(Value::Object(again), claims);
+    responds(
+        &idp,
+        path,
+        "query",
+        pairs(&[("response", &twice("\"code\":\"another\""))]),
+    );
+    assert_eq!(idp.get(path).send().await.status, 502);
+}
+
+#[tokio::test]
 async fn a_denial_of_a_jwt_secured_response_is_a_jwt_too() {
     let idp = Idp::keycloak().await;
     let path = idp.endpoints().authorize;
