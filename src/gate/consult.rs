@@ -1,5 +1,7 @@
 //! Asking the interceptors, and recording what they said before anybody sees its effect.
 
+use std::sync::Arc;
+
 use http::Response;
 use serde_json::{Map, Value};
 
@@ -23,7 +25,7 @@ const MOST_EVENTS: usize = 50;
 impl Gate {
     /// A gate before: ask, then forward what was judged.
     pub(super) async fn consult_before(
-        &self,
+        self: &Arc<Self>,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
         caller: Option<&Map<String, Value>>,
@@ -31,18 +33,32 @@ impl Gate {
         let Some(trigger) = recognised.route.trigger else {
             return Err(Refusal::ourselves("the route consults and names no trigger"));
         };
+        let mut allowed = Vec::new();
         for item in items(recognised)? {
             let event = self.event_before(exchange, recognised, trigger, caller, item)?;
-            self.ask(&event, &TokenClaims::default()).await?;
+            let additions = self.ask(&event, &TokenClaims::default()).await?;
+            allowed.push((event, additions));
         }
-        self.forward(exchange, recognised).await
+        let answer = self.forward(exchange, recognised).await?;
+        if !answer.status().is_client_error() && !answer.status().is_server_error() {
+            self.after_accounts(allowed).await;
+        }
+        Ok(answer)
     }
 
-    /// Asks whoever applies, records every consultation, and gives what ALLOW adds.
+    /// Asks whoever applies, records every consultation, and gives what ALLOW adds. About a session only once its user was
+    /// asked about.
     ///
     /// # Errors
     /// DENY, a failure policy's deny, or an audit that cannot be written.
     pub(super) async fn ask(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
+        if event.trigger == Trigger::PreSessionCreation {
+            self.late_signup(event).await?;
+        }
+        self.ask_now(event, existing).await
+    }
+
+    pub(super) async fn ask_now(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
         if !self.interceptors.applies(event) {
             return Ok(Additions::default());
         }
