@@ -33,7 +33,6 @@ use self::{
     learned::Learned,
     metadata::path_of,
     recognise::{Content, Recognised, Recognition},
-    restore::Bearer,
 };
 use crate::{
     audit::Audit,
@@ -193,10 +192,6 @@ impl Gate {
     ) -> Result<Response<Body>, Refusal> {
         let caller = self.restore_bearer(exchange, &recognised.preset)?;
         let bearer = self.restore_parameters(recognised)?;
-        let acts_for_token = matches!(recognised.route.does, Action::Tokens | Action::Userinfo);
-        if acts_for_token && self.require_reissued && matches!(bearer, Some(Bearer::Native)) {
-            return Err(Refusal::native_token());
-        }
         match recognised.route.does {
             Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
             Action::Tokens => self.tokens(exchange, recognised).await,

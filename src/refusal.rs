@@ -2,6 +2,8 @@
 
 mod page;
 
+use std::borrow::Cow;
+
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
@@ -252,7 +254,8 @@ impl Refusal {
             path,
             ..
         } = *occasion;
-        let (reason, error, status) = (self.reason(), self.error.as_str(), status.as_u16());
+        let reason = &*one_line(self.reason());
+        let (error, status) = (self.error.as_str(), status.as_u16());
         match self.fault {
             Fault::Denied | Fault::Client => {
                 tracing::info!(
@@ -303,6 +306,24 @@ fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
     response
 }
 
+/// A text from outside as it may stand in a line of the log: it must not begin another one, colour a terminal or turn
+/// its direction.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let odd = |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(odd) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if odd(c) {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    Cow::Owned(line)
+}
+
 /// The characters that RFC 6750 §3 allows in `error_description`.
 fn quotable(text: &str) -> String {
     text.chars()
@@ -313,6 +334,12 @@ fn quotable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_of_the_log() {
+        assert_eq!(one_line("as `ü` is"), "as `ü` is");
+        assert_eq!(one_line("a\r\n\u{1b}[31m\u{202e}b"), "a\\r\\n\\u{1b}[31m\\u{202e}b");
+    }
 
     #[test]
     fn a_challenge_has_no_quotes_inside() {

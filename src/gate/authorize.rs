@@ -2,6 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderMap, Response, header::LOCATION};
+use serde_json::Value;
 
 use super::{
     Gate,
@@ -51,10 +52,9 @@ fn object_parameters(object: &str) -> Result<Vec<(String, String)>, Refusal> {
     let Some(claims) = claims.as_object() else {
         return Err(refused("the request object's payload is no JSON object"));
     };
-    Ok(claims
-        .iter()
-        .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
-        .collect())
+    // What is no text (`["token"]`) some servers take for its only element or its spelling: the rules see its spelling.
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Ok(claims.iter().map(|(name, value)| (name.clone(), text(value))).collect())
 }
 
 /// Whether an answer sends a browser on with a token in the URL (OAuth 2.0 Multiple Response Types §2, JARM §2.3).

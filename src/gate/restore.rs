@@ -1,6 +1,6 @@
 //! Mapping our tokens back to the upstream's, wherever they travel to it.
 
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 use serde_json::{Map, Value};
 
 use super::{
@@ -11,6 +11,7 @@ use crate::{
     exchange::Exchange,
     preset::Preset,
     refusal::Refusal,
+    route::Action,
     token::{self, Restored, Unrestorable},
 };
 
@@ -28,13 +29,14 @@ impl Gate {
     /// Puts the upstream's token in the place of ours in `Authorization` (RFC 6750 §2.1, RFC 9449 §7.1).
     ///
     /// # Errors
-    /// A token of ours that was tampered with; a native one, where only re-signed ones are taken.
+    /// A header that can be read in two ways; a token of ours that was tampered with; a native one, where only re-signed
+    /// ones are taken.
     pub(super) fn restore_bearer(
         &self,
         exchange: &mut Exchange,
         preset: &Preset,
     ) -> Result<Option<Map<String, Value>>, Refusal> {
-        let Some((scheme, token)) = bearer(&exchange.headers) else {
+        let Some((scheme, token)) = bearer(&exchange.headers)? else {
             return Ok(None);
         };
         match self.whose(token, preset)? {
@@ -49,12 +51,13 @@ impl Gate {
         }
     }
 
-    /// Puts the upstream's tokens in the place of ours in the route's `restore` parameters. Gives the claims that were
-    /// added to the first of them.
+    /// Puts the upstream's tokens in the place of ours in the route's `restore` parameters. Says whose the first of them is.
     ///
     /// # Errors
-    /// A token of ours that was tampered with.
+    /// A token of ours that was tampered with; a native one, where the upstream would act for it and only re-signed ones
+    /// are taken.
     pub(super) fn restore_parameters(&self, recognised: &mut Recognised) -> Result<Option<Bearer>, Refusal> {
+        let acts_for_token = matches!(recognised.route.does, Action::Tokens | Action::Userinfo);
         let mut first = None;
         for name in &recognised.route.restore {
             let form = match &mut recognised.content {
@@ -64,8 +67,10 @@ impl Gate {
             for place in [Some(&mut recognised.query), form].into_iter().flatten() {
                 let Some(token) = place.get(name) else { continue };
                 let bearer = self.whose(token, &recognised.preset)?;
-                if let Bearer::Ours(restored) = &bearer {
-                    place.set(name, restored.original.as_str());
+                match &bearer {
+                    Bearer::Ours(restored) => place.set(name, restored.original.as_str()),
+                    Bearer::Native if acts_for_token && self.require_reissued => return Err(Refusal::native_token()),
+                    Bearer::Native | Bearer::Foreign => {}
                 }
                 first.get_or_insert(bearer);
             }
@@ -89,10 +94,76 @@ impl Gate {
 }
 
 /// Scheme and token of `Authorization`, where the scheme is one that carries an access token.
-fn bearer(headers: &HeaderMap) -> Option<(&str, &str)> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let carries = ["bearer", "dpop"]
+///
+/// # Errors
+/// Two such headers, or a token with something around it: which part counts is read differently from server to server.
+fn bearer(headers: &HeaderMap) -> Result<Option<(&str, &str)>, Refusal> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Refusal::client(
+            StatusCode::BAD_REQUEST,
+            "there is more than one `Authorization` header",
+        ));
+    }
+    let scheme = value.as_bytes().split(|b| matches!(b, b' ' | b'\t')).next();
+    let carries = [&b"bearer"[..], b"dpop"]
         .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known));
-    carries.then(|| (scheme, token.trim()))
+        .any(|known| scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(known)));
+    if !carries {
+        return Ok(None);
+    }
+    // RFC 6750 §2.1; some servers take a tab for the space.
+    let token = value.to_str().ok().and_then(|text| text.split_once([' ', '\t']));
+    let token = token.map(|(scheme, token)| (scheme, token.trim()));
+    match token {
+        Some((_, token)) if token.is_empty() || token.contains([' ', '\t', ',', ';', '"']) => {
+            Err(Refusal::invalid_token("the `Authorization` header has no single token"))
+        }
+        Some(found) => Ok(Some(found)),
+        None => Err(Refusal::invalid_token(
+            "the `Authorization` header has no readable token",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(values: &[&[u8]]) -> Result<Option<(String, String)>, Refusal> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        }
+        bearer(&headers).map(|found| found.map(|(scheme, token)| (scheme.to_owned(), token.to_owned())))
+    }
+
+    #[test]
+    fn one_token_is_read_however_it_is_set_apart() {
+        for value in [&b"Bearer abc"[..], b"bearer  abc ", b"DPoP\tabc", b"Bearer \t abc"] {
+            assert_eq!(read(&[value]).unwrap().unwrap().1, "abc", "{}", value.escape_ascii());
+        }
+        assert_eq!(read(&[]).unwrap(), None);
+        for other in [&b"Basic eDp5"[..], b"Negotiate a, b", b"Bearers abc", b"\xff"] {
+            assert_eq!(read(&[other]).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_take_for_two_tokens_is_refused() {
+        for values in [
+            &[&b"Basic eDp5"[..], b"Bearer abc"][..],
+            &[b"Bearer abc", b"Bearer abc"],
+            &[b"Bearer"],
+            &[b"Bearer "],
+            &[b"Bearer a b"],
+            &[b"Bearer a, Bearer b"],
+            &[b"Bearer a;b"],
+            &[b"Bearer \"a\""],
+            &[b"Bearer a\xff"],
+        ] {
+            assert!(read(values).is_err(), "{values:?}");
+        }
+    }
 }

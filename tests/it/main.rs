@@ -1,6 +1,22 @@
-//! Everything that is tested from outside, in one binary: it links once.
+//! What Tollgate does, shown through its front door: real sockets on every side, a whole configuration each time.
 
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod consults;
+#[cfg(test)]
+mod denials;
+#[cfg(test)]
 mod http;
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
+mod layers;
+#[cfg(test)]
+mod project;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
+mod transport;
+#[cfg(test)]
+mod world;

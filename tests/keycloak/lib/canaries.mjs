@@ -1,6 +1,6 @@
 // Every password, secret, code, cookie and token that a suite handles, to be looked for afterwards in all that Tollgate wrote.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const shortest = 12;
@@ -17,16 +17,14 @@ export class Canaries {
     return value;
   }
 
-  get size() {
-    return this.#kinds.size;
-  }
-
-  kinds() {
-    return new Set(this.#kinds.values());
-  }
-
   entries() {
     return [...this.#kinds].map(([value, kind]) => ({ kind, value }));
+  }
+
+  /** Leaves them in a suite's folder for the search after the last suite. */
+  leave(folder) {
+    mkdirSync(join(folder, 'known'), { recursive: true });
+    writeFileSync(join(folder, 'known', 'canaries.json'), JSON.stringify(this.entries()));
   }
 }
 

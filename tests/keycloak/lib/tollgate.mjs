@@ -9,7 +9,7 @@ import { Child, run, until } from './processes.mjs';
 import { send } from './wire.mjs';
 
 const repository = fileURLToPath(new URL('../../../', import.meta.url));
-export const binary = process.env.TOLLGATE_BINARY ?? join(repository, 'target/debug/tollgate');
+export const binary = process.env.TOLLGATE_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(repository, 'target'), 'debug/tollgate');
 
 const toml = (value) => {
   if (Array.isArray(value)) return `[${value.map(toml).join(', ')}]`;

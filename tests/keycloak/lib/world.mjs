@@ -126,8 +126,7 @@ export class World {
     await this.tollgate.stop();
     for (const { answer = '' } of this.hop.exchanges) this.#remember({ text: answer });
     writeFileSync(join(this.folder, 'events.jsonl'), this.hooks.calls.map((call) => `${call.body}\n`).join(''));
-    mkdirSync(join(this.folder, 'known'), { recursive: true });
-    writeFileSync(join(this.folder, 'known', 'canaries.json'), JSON.stringify(this.canaries.entries()));
+    this.canaries.leave(this.folder);
     this.hooks.close();
     this.hop.close();
     this.mailbox.close();

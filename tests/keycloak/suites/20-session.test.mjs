@@ -388,6 +388,34 @@ test('not a byte reaches the client before the interceptor has answered', async 
   assert.equal((await asking).status, 200);
 });
 
+test('a client that goes away in the middle leaves a record, and no token alive upstream', async () => {
+  let release;
+  const held = new Promise((resolve) => (release = resolve));
+  world.hooks.answer('Session', async (request, response) => {
+    await held;
+    deny(message)(request, response);
+  });
+  const calls = world.hooks.calls.length;
+  const mark = world.hop.exchanges.length;
+  const leaving = new AbortController();
+  const asking = fetch(`${world.origin}${paths.token}`, {
+    method: 'POST',
+    body: new URLSearchParams({ grant_type: 'password', client_id: 'web', username: 'bob', password: world.secretOf('bob') }),
+    signal: leaving.signal,
+  });
+  await until('the interceptor is asked', () => world.hooks.calls.length > calls);
+  leaving.abort();
+  await assert.rejects(asking);
+  release();
+  const request = world.hooks.calls.at(-1).event.interceptor_context.request_id;
+  const [record] = await until('the decision is recorded', async () => {
+    const found = await world.tollgate.audit('--kind', 'consult', '--request', request);
+    return found.length ? found : undefined;
+  });
+  assert.equal(record.decision, 'deny');
+  await deadUpstream(world.hop.tokens(mark)[0]);
+});
+
 test('a denied login tells a script of another origin why', async () => {
   world.hooks.answer('Session', deny(message));
   const answer = await world.post(

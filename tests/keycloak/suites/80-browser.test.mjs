@@ -118,6 +118,23 @@ test('a login in the browser, redeemed by openid-client, has the claims', async 
   assert.equal(context.client_id, 'spa');
 });
 
+test('the account console works with the tokens that it holds', async () => {
+  world.hooks.answer('Session', allow({ claims: { plan: 'gold' } }));
+  const page = await browser.page();
+  await page.goto(`${world.origin}/realms/tg/account/`);
+  await page.fill('#username', 'carol');
+  await page.locator('[type=submit]').first().click();
+  await page.fill('#password', world.secretOf('carol'));
+  await page.locator('[type=submit]').first().click();
+  await page.getByTestId('email').waitFor();
+  assert.equal(await page.getByTestId('email').inputValue(), 'carol@example.org');
+  await page.getByTestId('lastName').fill('Changed');
+  await page.getByTestId('save').click();
+  await page.getByText(/has been updated/i).first().waitFor();
+  await shot(page, 'account');
+  assert.equal((await world.keycloak.user('carol')).lastName, 'Changed');
+});
+
 describe('the admin console', () => {
   let page;
 

@@ -7,6 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { Canaries } from '../lib/canaries.mjs';
 import { basic, paths } from '../lib/keycloak.mjs';
 import { freePorts, run, until } from '../lib/processes.mjs';
 import { binary } from '../lib/tollgate.mjs';
@@ -22,7 +23,11 @@ const elsewhere = [/^cargo run -- demo\n$/, /^cargo test\n$/, /^cargo build --re
 
 const folder = join(process.env.SUITE_RUN, '85-readme');
 const children = [];
-after(() => children.forEach((child) => child.kill()));
+const canaries = new Canaries();
+after(() => {
+  children.forEach((child) => child.kill());
+  canaries.leave(folder);
+});
 
 const [hook] = await freePorts(1);
 const ports = { 8080: process.env.KEYCLOAK_PORT, 8443: process.env.TOLLGATE_PORT, 9000: String(hook) };
@@ -81,6 +86,9 @@ test('every command of the README does what it says', { timeout: 120_000 }, asyn
     headers: { 'Content-Type': urlencoded, Authorization: basic('svc') },
     body: form({ grant_type: 'password', username: 'alice', password: secretOf('alice'), scope: 'openid' }),
   });
+  canaries.add('password', secretOf('alice'));
+  canaries.add('client secret', secretOf('svc'));
+  for (const name of ['access_token', 'refresh_token', 'id_token']) canaries.add(name, answer.json[name]);
   const claims = JSON.parse(Buffer.from(answer.json.access_token.split('.')[1], 'base64url'));
   assert.equal(claims.plan, 'gold');
 

@@ -1,0 +1,112 @@
+//! Invariant 8: A configuration is applied complete and valid, or not at all.
+
+use std::{fs, net::TcpListener};
+
+use tollgate::clock::Clock;
+
+use crate::world::{Setup, hook::SECRET, keys, proxy, setup::Places};
+
+/// Starts with this file and gives what is wrong with it.
+async fn errors_of(text: &str) -> (String, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hook.key"), SECRET).unwrap();
+    let started = proxy::start(folder.path(), text, Clock::system()).await;
+    let errors = started.err().expect("it must not start");
+    (errors.to_string(), folder)
+}
+
+fn sound(setup: &Setup, address: &str) -> String {
+    setup.toml(&Places {
+        address,
+        public: address,
+        upstream: "http://127.0.0.1:1",
+        hooks: "http://127.0.0.1:2",
+        keys: keys::shared().to_str().unwrap(),
+    })
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_at_once_with_line_and_hint_and_nothing_starts() {
+    let address = proxy::free_address().await.to_string();
+    let text = sound(&Setup::generic(), &address)
+        .replace("preset = \"generic\"", "preset = \"keyclock\"")
+        .replace("capsule_secret = { file = \"", "capsule_secret = { file = \"/nowhere")
+        .replace("http://127.0.0.1:2/PRE_SIGNUP", "ftp://hooks.example.com")
+        .replacen("on_failure = \"deny\"", "timeout = \"1ms\"", 1);
+    let (errors, folder) = errors_of(&text).await;
+    for (about, hint) in [
+        ("keyclock", "keycloak"),
+        ("capsule_secret", "keys init"),
+        ("endpoint", "http"),
+        ("a timeout of 1ms is out of range", "50ms"),
+    ] {
+        assert!(errors.contains(about) && errors.contains(hint), "{about}: {errors}");
+    }
+    for finding in errors.split("\n\n") {
+        let (_, place) = finding
+            .split_once("proxy.toml:")
+            .unwrap_or_else(|| panic!("no place: {finding}"));
+        assert!(place.starts_with(|c: char| c.is_ascii_digit()), "no line: {finding}");
+        assert!(finding.contains('^'), "no caret: {finding}");
+        assert!(finding.contains("hint: "), "no hint: {finding}");
+    }
+    assert!(!folder.path().join("audit.db").exists(), "something was started");
+    TcpListener::bind(&address).expect("nothing listens there");
+}
+
+#[tokio::test]
+async fn a_configuration_with_one_mistake_does_not_start_in_part() {
+    let address = proxy::free_address().await.to_string();
+    let good = sound(&Setup::generic(), &address);
+    for (from, to, about) in [
+        (
+            "on_failure = \"deny\"",
+            "on_failure = \"open\"",
+            "`on_failure` must be `deny` or `allow`",
+        ),
+        ("[tokens]", "[tokens]\nalgoritm = \"match\"", "algorithm"),
+        ("does = \"consult\"", "does = \"consul\"", "consult"),
+        ("trigger = \"PRE_SIGNUP\"\nbodies", "bodies", "trigger"),
+        ("denial = \"page\"", "denial = \"pages\"", "there is no denial `pages`"),
+        ("\"form:email\"", "\"from:email\"", "is no source"),
+        ("environment = \"test\"", "environment = \"\"", "environment"),
+        ("{ file = \"hook.key\" }", "{ file = \"other.key\" }", "secret"),
+        (
+            "{ file = \"hook.key\" }",
+            "\"whsec_Y2FuYXJ5LWluLXRoZS1maWxl\"",
+            "secret",
+        ),
+        ("name = \"PRE_USER_INVITATION\"", "name = \"PRE_SIGNUP\"", "PRE_SIGNUP"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let (errors, folder) = errors_of(&good.replacen(from, to, 1)).await;
+        assert!(errors.contains(about), "{to}: {errors}");
+        assert!(errors.contains("proxy.toml:"), "{to}: no place in {errors}");
+        assert!(!errors.contains("Y2FuYXJ5"), "a secret is shown: {errors}");
+        assert!(!folder.path().join("audit.db").exists(), "{to}: something was started");
+    }
+    TcpListener::bind(&address).expect("nothing listens there");
+}
+
+#[tokio::test]
+async fn a_session_interceptor_must_say_what_happens_when_it_fails() {
+    let address = proxy::free_address().await.to_string();
+    let setup = Setup::generic().policy(tollgate::event::Trigger::PreSessionCreation, "");
+    let (errors, _) = errors_of(&sound(&setup, &address)).await;
+    assert!(errors.contains("on_failure"), "{errors}");
+    assert!(errors.contains("PRE_SESSION_CREATION"), "{errors}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_said_and_the_audit_is_let_go() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let text = sound(&Setup::generic(), &address);
+    let (errors, folder) = errors_of(&text).await;
+    assert!(errors.contains("listen"), "{errors}");
+    drop(taken);
+    let (_, running) = proxy::start(folder.path(), &text, Clock::system())
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
+    running.stop().await;
+}

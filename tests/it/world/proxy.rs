@@ -1,0 +1,136 @@
+//! The proxy, started from a file as the product starts it.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tollgate::{
+    audit::{Query, Reader, Record},
+    clock::Clock,
+    config::{Config, ConfigErrors},
+    serve::{self, Running},
+};
+
+use super::{
+    client::{self, Call, Client},
+    hook::{Hook, SECRET},
+    keys, log,
+    setup::{Places, Setup},
+    until,
+};
+
+/// A running proxy with the folder of its configuration.
+pub(crate) struct Proxy {
+    /// The public URL.
+    pub(crate) url: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) config: Config,
+    pub(crate) folder: Arc<TempDir>,
+    client: Client,
+    running: Running,
+}
+
+impl Proxy {
+    /// Writes the file, loads it and serves. The public URL has to be known before the port is bound, so a free one is
+    /// looked for, and another one if somebody was faster.
+    pub(crate) async fn start(setup: &Setup, upstream: &str, hook: &Hook) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        fs::write(folder.path().join("hook.key"), SECRET).unwrap();
+        for _ in 0..20 {
+            let address = free_address().await;
+            match Self::serve(setup, upstream, hook, &folder, address, address).await {
+                Ok(proxy) => return proxy,
+                Err(errors) if errors.to_string().contains("cannot be listened on") => {}
+                Err(errors) => panic!("{errors}"),
+            }
+        }
+        panic!("no free port");
+    }
+
+    /// At an address, as a public one, and in a folder that are known: a restart, or another replica.
+    pub(crate) async fn serve(
+        setup: &Setup,
+        upstream: &str,
+        hook: &Hook,
+        folder: &Arc<TempDir>,
+        address: SocketAddr,
+        public: SocketAddr,
+    ) -> Result<Self, ConfigErrors> {
+        log::capture();
+        let text = setup.toml(&Places {
+            address: &address.to_string(),
+            public: &public.to_string(),
+            upstream,
+            hooks: &hook.url(),
+            keys: keys::shared().to_str().unwrap(),
+        });
+        let (config, running) = start(folder.path(), &text, setup.clock.clone()).await?;
+        let url = format!("{}://{address}", setup.scheme);
+        Ok(Self {
+            client: Client::new(&url),
+            url,
+            address: running.address,
+            config,
+            folder: Arc::clone(folder),
+            running,
+        })
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Call<'_> {
+        self.client.call("GET", target)
+    }
+
+    pub(crate) fn post(&self, target: &str) -> Call<'_> {
+        self.client.call("POST", target)
+    }
+
+    pub(crate) fn call(&self, method: &str, target: &str) -> Call<'_> {
+        self.client.call(method, target)
+    }
+
+    /// Sends a head and a body as they are; `{host}` stands for the public host, and line ends are CR LF.
+    pub(crate) async fn raw(&self, head: &str, body: &[u8]) -> String {
+        let head = head.replace("{host}", &self.address.to_string()).replace('\n', "\r\n");
+        client::raw(self.address, &[head.as_bytes(), b"\r\n", body].concat()).await
+    }
+
+    /// The audit, oldest record first.
+    pub(crate) fn audit(&self) -> Vec<Record> {
+        let query = Query {
+            limit: Some(10_000),
+            ..Query::default()
+        };
+        let reader = Reader::open(&self.config.audit, &self.config.base).unwrap();
+        let mut records = reader.records(&query, self.now()).unwrap();
+        records.reverse();
+        records
+    }
+
+    /// Waits for a record; what is recorded after an answer may come later than it.
+    pub(crate) async fn recorded(&self, what: &str, is_it: impl Fn(&Record) -> bool) -> Record {
+        until(what, || async { self.audit().iter().any(&is_it) }).await;
+        self.audit().into_iter().find(is_it).unwrap()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.running.stop().await;
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        Clock::system().now()
+    }
+}
+
+/// Loads a configuration as `tollgate run` does and serves it.
+pub(crate) async fn start(folder: &Path, text: &str, clock: Clock) -> Result<(Config, Running), ConfigErrors> {
+    let file = folder.join("proxy.toml");
+    fs::write(&file, text).unwrap();
+    let config = Config::load(&file, [])?;
+    let running = serve::start(&config, clock).await?;
+    Ok((config, running))
+}
+
+pub(crate) async fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
