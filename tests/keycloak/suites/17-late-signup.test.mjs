@@ -138,6 +138,67 @@ test('an account made past Tollgate is asked about, with what the account has th
   assert.equal((await world.keycloak.user(username)).enabled, false);
 });
 
+describe('an ALLOW that asks for a membership', () => {
+  const joins = (membership) => allow({ create_organization_membership: membership });
+  const members = async (organization) => (await world.keycloak.admin('GET', `/tg/organizations/${organization}/members?max=100`)).json.map(({ username }) => username);
+  const register = async (username, rest = {}) => {
+    const visitor = world.visitor();
+    const page = await visitor.registrationForm('web', world.redirect);
+    return visitor.submit(page, registration(username, world.canaries.add('password', 'a-long-password-3'), rest));
+  };
+  const outcome = (username) =>
+    until(`the membership of ${username} is recorded`, async () => (await world.tollgate.audit('--kind', 'membership')).find(({ user_email }) => user_email.startsWith(`${username}@`)));
+  let acme;
+  before(async () => {
+    acme = (await world.keycloak.organization('acme')).id;
+    const kept = (await world.keycloak.admin('GET', `/tg/organizations/${acme}`)).json;
+    const saved = await world.keycloak.admin('PUT', `/tg/organizations/${acme}`, { ...kept, attributes: { external_id: ['crm-7'] } });
+    assert.equal(saved.status, 204, saved.text);
+  });
+
+  for (const [how, membership] of [
+    ['its id', () => ({ organization_id: acme })],
+    ['its alias', () => ({ external_organization_id: 'acme' })],
+    ['its attribute `external_id`', () => ({ external_organization_id: 'crm-7', roles: ['admin'] })],
+  ]) {
+    test(`of an organization by ${how}`, async () => {
+      const asked = membership();
+      world.hooks.answer('Signup', joins(asked));
+      const username = `joins${world.tag}${how.length}`;
+      assert.ok((await register(username)).location);
+      const record = await outcome(username);
+      assert.deepEqual([record.reason, record.failure, record.answer], ['membership created', undefined, asked]);
+      assert.equal(record.warnings?.length ?? 0, asked.roles ? 1 : 0);
+      assert.ok((await members(acme)).includes(username));
+    });
+  }
+
+  test('of an organization that is not there: the account stays, and the record says why', async () => {
+    world.hooks.answer('Signup', joins({ external_organization_id: 'no-such' }));
+    const username = `lost${world.tag}`;
+    assert.ok((await register(username)).location);
+    const record = await outcome(username);
+    assert.equal(record.reason, 'membership not created');
+    assert.equal(record.failure.detail, 'the upstream has no organization of that external id');
+    assert.equal((await world.keycloak.user(username)).enabled, true);
+  });
+
+  test('with a form that the upstream takes exception to: nobody joins', async () => {
+    world.hooks.answer('Signup', joins({ organization_id: acme }));
+    const username = `wrong${world.tag}`;
+    const page = await register(username, { 'password-confirm': 'another' });
+    assert.equal(page.location, undefined);
+    assert.equal((await outcome(username)).failure.detail, 'the upstream made no account by this request');
+  });
+
+  test('of somebody who is asked about late', async () => {
+    world.hooks.answer('Signup', joins({ organization_id: acme }));
+    await redeem(await arrive('jana'));
+    assert.ok((await members(acme)).includes('jana'));
+    assert.equal((await outcome('jana')).reason, 'membership created');
+  });
+});
+
 test('`check` says that the service account can do its work', async () => {
   const checked = await world.tollgate.command('check', '--realm', 'tg');
   assert.match(checked.stdout, /ok {4}realm tg +the service account `keeper` may look at accounts and marks/);
