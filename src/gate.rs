@@ -1,11 +1,13 @@
 //! The line that every request walks, from the first byte to the last.
 
+mod accounts;
 mod authorize;
 mod consult;
 mod front;
 mod introspection;
 mod issued;
 mod issuers;
+mod late;
 mod learned;
 mod metadata;
 mod recognise;
@@ -28,6 +30,7 @@ use uuid::Uuid;
 
 use self::{
     issuers::Issuers,
+    late::Asked,
     learned::Learned,
     metadata::path_of,
     recognise::{Content, Recognised, Recognition},
@@ -43,7 +46,7 @@ use crate::{
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
     token::Reissuer,
-    upstream::{Upstream, UpstreamError},
+    upstream::{LateSignup, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -74,6 +77,10 @@ pub struct Parts {
     pub require_reissued: bool,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
+    /// Acts at the upstream's admin API, where the operator gave an account for it.
+    pub service_account: Option<ServiceAccount>,
+    /// Which users must have been asked about before they get a token.
+    pub late_signup: Option<LateSignup>,
 }
 
 /// The line, with everything a request meets on it. Made once for a configuration, shared by all connections.
@@ -83,6 +90,7 @@ pub struct Gate {
     preset: ArcSwapOption<Preset>,
     issuers: Issuers,
     learned: Learned,
+    asked: Asked,
     tasks: TaskTracker,
 }
 
@@ -105,6 +113,7 @@ impl Gate {
             issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
             preset: ArcSwapOption::new(known),
             learned: Learned::default(),
+            asked: Asked::default(),
             tasks: TaskTracker::new(),
             origin,
             parts,

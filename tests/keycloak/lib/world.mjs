@@ -36,7 +36,7 @@ export class World {
 
   /**
    * @param suite the name of the folder for what this world writes
-   * @param options `{ interceptors, sections, top, recorded }`: `interceptors(hooks)` gives the tables of `proxy.toml`;
+   * @param options `{ interceptors, sections, top, files, recorded }`: `interceptors(hooks)` gives the tables of `proxy.toml`;
    *   `recorded: false` puts Tollgate directly in front of Keycloak
    */
   static async open(suite, options = {}) {
@@ -59,6 +59,7 @@ export class World {
       sections: options.sections,
       top: options.top,
     });
+    for (const [name, text] of Object.entries(options.files ?? {})) writeFileSync(join(world.folder, name), text, { mode: 0o600 });
     writeFileSync(join(world.folder, 'hook.key'), world.hooks.secret, { mode: 0o600 });
     world.canaries.add('interceptor secret', world.hooks.secret.slice('whsec_'.length));
     try {
