@@ -192,7 +192,7 @@ impl Gate {
         exchange: &mut Exchange,
         recognised: &mut Recognised,
     ) -> Result<Response<Body>, Refusal> {
-        let caller = self.restore_bearer(exchange, &recognised.preset)?;
+        let caller = self.restore_bearer(exchange, &recognised.preset, recognised.route.native_bearer)?;
         let bearer = self.restore_parameters(recognised)?;
         match recognised.route.does {
             Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
@@ -217,7 +217,7 @@ impl Gate {
     /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
     async fn pass(self: &Arc<Self>, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
-        self.restore_bearer(exchange, &preset)?;
+        self.restore_bearer(exchange, &preset, false)?;
         if exchange.wants_websocket()
             && preset
                 .websockets
