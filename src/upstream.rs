@@ -25,7 +25,7 @@ use self::connect::Towards;
 pub use self::{
     error::UpstreamError,
     remembered::{Lifetime, Remembered},
-    settings::{IssuerPolicy, Settings},
+    settings::{Egress, IssuerPolicy, Settings},
 };
 use crate::{body::Body, misconfigured::Misconfigured};
 

@@ -32,6 +32,16 @@ pub trait Known {
     fn is_issuer(&self, iss: &str) -> bool;
 }
 
+impl<K: Known> Known for &K {
+    fn owner(&self, kid: &str) -> Option<Owner> {
+        (**self).owner(kid)
+    }
+
+    fn is_issuer(&self, iss: &str) -> bool {
+        (**self).is_issuer(iss)
+    }
+}
+
 /// A token of the upstream that was found, by what its header says. The token itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
@@ -127,6 +137,11 @@ impl<K: Known> Scanner<K> {
         self.let_go(self.held.len())
     }
 
+    /// What tokens are told by.
+    pub fn known(&self) -> &K {
+        &self.known
+    }
+
     /// How many bytes are held back.
     pub fn held(&self) -> usize {
         self.held.len() - self.gone
@@ -173,7 +188,7 @@ impl<K: Known> Scanner<K> {
 }
 
 /// Looks through bytes that are all there.
-pub fn sight(bytes: &[u8], known: impl Known) -> Option<Sighting> {
+pub fn sight<K: Known>(bytes: &[u8], known: &K) -> Option<Sighting> {
     memmem::find(bytes, MARK)?;
     let mut scanner = Scanner::new(known);
     let found = scanner.feed(Bytes::copy_from_slice(bytes)).err();
