@@ -2,6 +2,7 @@
 
 mod authorize;
 mod consult;
+mod front;
 mod guard;
 mod introspection;
 mod issued;
@@ -22,7 +23,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -31,6 +32,7 @@ use self::{
     learned::Learned,
     metadata::path_of,
     recognise::{Content, Recognised, Recognition},
+    restore::Bearer,
 };
 use crate::{
     audit::Audit,
@@ -198,7 +200,10 @@ impl Gate {
             Action::Tokens => self.tokens(exchange, recognised).await,
             Action::Authorize => self.authorize(exchange, recognised).await,
             Action::Introspect => self.introspect(exchange, recognised, bearer).await,
-            Action::Userinfo => self.userinfo(exchange, recognised).await,
+            Action::Userinfo => {
+                let client_id = presented_by(caller.as_ref(), bearer.as_ref());
+                self.userinfo(exchange, recognised, client_id).await
+            }
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
@@ -211,7 +216,7 @@ impl Gate {
     }
 
     /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
-    async fn pass(&self, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
+    async fn pass(self: &Arc<Self>, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
         self.restore_bearer(exchange, &preset)?;
         if exchange.wants_websocket()
@@ -226,32 +231,28 @@ impl Gate {
                 .await
                 .map_err(away);
         }
+        let asked = self.asked(exchange, &preset, None);
         let body = written(exchange, content);
-        self.relay(exchange.to_upstream(body)).await
+        self.relay(asked, exchange.to_upstream(body)).await
     }
 
     /// Forwards what was judged, not what was sent, and streams the answer.
-    async fn forward(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Body>, Refusal> {
+    async fn forward(
+        self: &Arc<Self>,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
+        let asked = self.asked(exchange, &recognised.preset, Some(recognised));
         let request = judged(exchange, recognised)?;
-        self.relay(request).await
-    }
-
-    /// Streams an answer. One that redirects with a token is held up, whatever request led to it: the upstream remembers
-    /// what an authorization request asked for, and that request may have come to it by another way.
-    async fn relay(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
-        let answer = self.upstream.relay(request).await.map_err(away)?;
-        if authorize::redirects_with_tokens(answer.headers()) {
-            return Err(Refusal::unserved(
-                "tokens in the front channel are not served through this proxy",
-            ));
-        }
-        Ok(answer)
+        self.relay(asked, request).await
     }
 
     /// Forwards what was judged, and holds the answer.
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
-        self.upstream.call(request).await.map_err(away)
+        let answer = self.upstream.call(request).await.map_err(away)?;
+        front::refuse_redirect(answer.headers())?;
+        Ok(answer)
     }
 
     /// A request of our own.
@@ -350,6 +351,15 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
+}
+
+/// The client that the presented token was issued to, in the header or in a parameter.
+fn presented_by<'a>(caller: Option<&'a Map<String, Value>>, bearer: Option<&'a Bearer>) -> Option<&'a str> {
+    let claims = match (caller, bearer) {
+        (None, Some(Bearer::Ours(restored))) => &restored.claims,
+        (caller, _) => caller?,
+    };
+    claims.get("azp").or_else(|| claims.get("client_id"))?.as_str()
 }
 
 /// A held answer, passed on as it came.

@@ -1,5 +1,7 @@
 //! Asking the interceptors, and recording what they said before anybody sees its effect.
 
+use std::sync::Arc;
+
 use http::Response;
 use serde_json::{Map, Value};
 
@@ -23,7 +25,7 @@ const MOST_EVENTS: usize = 50;
 impl Gate {
     /// A gate before: ask, then forward what was judged.
     pub(super) async fn consult_before(
-        &self,
+        self: &Arc<Self>,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
         caller: Option<&Map<String, Value>>,
@@ -62,7 +64,7 @@ impl Gate {
     }
 
     /// The circumstances that every event has.
-    pub(super) fn context(&self, exchange: &Exchange, recognised: &Recognised) -> Context {
+    pub(super) fn context(&self, exchange: &Exchange, operation: &str) -> Context {
         Context {
             environment_id: self.environment.clone(),
             ip_address: Some(exchange.client_ip),
@@ -70,7 +72,7 @@ impl Gate {
             triggered_at: exchange.arrival.received,
             request_id: exchange.arrival.request_id.clone(),
             trace_id: Some(exchange.arrival.trace.id().to_owned()),
-            operation: Some(recognised.route.name.clone()),
+            operation: Some(operation.to_owned()),
             ..Context::default()
         }
     }
@@ -83,7 +85,7 @@ impl Gate {
         caller: Option<&Map<String, Value>>,
         item: Option<&Value>,
     ) -> Result<Event, Refusal> {
-        let mut context = self.context(exchange, recognised);
+        let mut context = self.context(exchange, &recognised.route.name);
         let materials = Materials {
             form: recognised.form(),
             query: Some(&recognised.query),

@@ -163,14 +163,9 @@ impl Gate {
 
     fn circumstances(&self, exchange: &Exchange, recognised: Option<&Recognised>) -> Context {
         Context {
-            environment_id: self.environment.clone(),
-            ip_address: Some(exchange.client_ip),
-            triggered_at: exchange.arrival.received,
-            request_id: exchange.arrival.request_id.clone(),
-            trace_id: Some(exchange.arrival.trace.id().to_owned()),
             operation: recognised.map(|recognised| recognised.route.name.clone()),
             realm: recognised.and_then(|recognised| recognised.captures.get("realm").map(str::to_owned)),
-            ..Context::default()
+            ..self.context(exchange, "")
         }
     }
 }

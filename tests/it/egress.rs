@@ -307,8 +307,14 @@ async fn answers_are_asked_for_as_they_can_be_read() {
             "{path}"
         );
     }
-    idp.get(PAGE).send().await;
-    assert_eq!(idp.stub.at(PAGE).pop().unwrap().header("accept-encoding"), None);
+    idp.get("/health").send().await;
+    assert_eq!(idp.stub.at("/health")[0].header("accept-encoding"), None);
+    let script = idp
+        .get("/app")
+        .header("accept-encoding", "gzip")
+        .header("sec-fetch-dest", "script");
+    script.send().await;
+    assert_eq!(idp.stub.at("/app")[0].header("accept-encoding"), Some("gzip"));
 }
 
 #[tokio::test]

@@ -8,10 +8,13 @@ use http::{
 
 use crate::exchange::Exchange;
 
-/// Takes out of a request what would make its answer unreadable. What a client asks for decides nothing here: the path
-/// only spares assets, and the answer is judged by what it says it is.
+/// Takes out of a request what would make its answer unreadable. What a client says decides nothing here: path and
+/// destination only spare assets, and the answer is judged by what it says it is.
 pub(super) fn ask(exchange: &mut Exchange) {
-    if exchange.method == Method::GET && is_asset(exchange.target.path()) {
+    let destination = exchange.headers.get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    let is_asset =
+        destination.is_some_and(|name| ASSET_DESTINATIONS.contains(&name)) || is_asset(exchange.target.path());
+    if is_asset && exchange.method == Method::GET {
         return;
     }
     // A token could be fetched in halves.
@@ -50,6 +53,8 @@ fn is_asset(path: &str) -> bool {
     name.rsplit_once('.')
         .is_some_and(|(_, ending)| ASSET_ENDINGS.contains(&ending.to_ascii_lowercase().as_str()))
 }
+
+const ASSET_DESTINATIONS: [&[u8]; 4] = [b"font", b"image", b"script", b"style"];
 
 const ASSET_ENDINGS: [&str; 14] = [
     "css", "gif", "ico", "jpeg", "jpg", "js", "mjs", "otf", "png", "svg", "ttf", "webp", "woff", "woff2",
