@@ -4,6 +4,7 @@ mod accounts;
 mod authorize;
 mod consult;
 mod front;
+mod guard;
 mod introspection;
 mod issued;
 mod issuers;
@@ -46,7 +47,7 @@ use crate::{
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
     token::Reissuer,
-    upstream::{LateSignup, ServiceAccount, Upstream, UpstreamError},
+    upstream::{Egress, LateSignup, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -75,6 +76,8 @@ pub struct Parts {
     pub signup_attributes: Vec<String>,
     /// Whether a native upstream token is refused.
     pub require_reissued: bool,
+    /// What becomes of an answer with a token of the upstream's own.
+    pub egress: Egress,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Acts at the upstream's admin API, where the operator gave an account for it.
@@ -137,10 +140,14 @@ impl Gate {
                 return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
             }
         };
+        self.ask_readably(&mut exchange);
         match self.recognise(&exchange, body).await {
             Err(refusal) => self.refuse(&exchange, None, refusal),
             Ok(Recognition::None(content)) => {
-                let streamed = self.pass(&mut exchange, content).await;
+                let streamed = match self.pass(&mut exchange, content).await {
+                    Ok(answer) => self.guard(&exchange, None, answer).await,
+                    Err(refusal) => Err(refusal),
+                };
                 streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal))
             }
             // A verdict, its record and what follows from it are not undone by a client that goes away.
@@ -171,7 +178,10 @@ impl Gate {
 
     /// What the route says is done.
     async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
-        let outcome = self.act_or_refuse(&mut exchange, &mut recognised).await;
+        let outcome = match self.act_or_refuse(&mut exchange, &mut recognised).await {
+            Ok(answer) => self.guard(&exchange, Some(&recognised), answer).await,
+            Err(refusal) => Err(refusal),
+        };
         let response = outcome.unwrap_or_else(|refusal| self.refuse(&exchange, Some(&recognised), refusal));
         tracing::info!(
             request_id = %exchange.arrival.request_id,

@@ -16,6 +16,7 @@ mod peek;
 mod public_key;
 mod reissue;
 mod restore;
+mod scan;
 mod settings;
 mod splice;
 mod upstream_keys;
@@ -28,6 +29,7 @@ pub use keyring::{KeyRing, Listed, PUBLISHED_BEFORE_SIGNING, State, init_capsule
 pub use peek::{claimed_issuer, claims_to_be_id_token, is_jwt_shaped};
 pub use reissue::{Bound, Reissuer, Unissued};
 pub use restore::{Restored, Unrestorable};
+pub use scan::{Known, Owner, Scanner, Sighting, sight};
 pub use settings::Settings;
 pub use splice::{Splice, Spliced, Unspliceable, splice, undo};
 pub use upstream_keys::{BadKeySet, UpstreamKeys};
