@@ -9,6 +9,7 @@ mod issued;
 mod issuers;
 mod learned;
 mod metadata;
+mod natives;
 mod recognise;
 mod request;
 mod restore;
@@ -31,6 +32,7 @@ use self::{
     issuers::Issuers,
     learned::Learned,
     metadata::path_of,
+    natives::Natives,
     recognise::{Content, Recognised, Recognition},
     restore::Bearer,
 };
@@ -86,6 +88,7 @@ pub struct Gate {
     preset: ArcSwapOption<Preset>,
     issuers: Issuers,
     learned: Learned,
+    natives: Natives,
     tasks: TaskTracker,
 }
 
@@ -108,6 +111,7 @@ impl Gate {
             issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
             preset: ArcSwapOption::new(known),
             learned: Learned::default(),
+            natives: Natives::default(),
             tasks: TaskTracker::new(),
             origin,
             parts,
