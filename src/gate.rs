@@ -11,6 +11,7 @@ mod issuers;
 mod late;
 mod learned;
 mod metadata;
+mod natives;
 mod recognise;
 mod request;
 mod restore;
@@ -34,6 +35,7 @@ use self::{
     late::Asked,
     learned::Learned,
     metadata::path_of,
+    natives::Natives,
     recognise::{Content, Recognised, Recognition},
     restore::Bearer,
 };
@@ -94,6 +96,7 @@ pub struct Gate {
     issuers: Issuers,
     learned: Learned,
     asked: Asked,
+    natives: Natives,
     tasks: TaskTracker,
 }
 
@@ -117,6 +120,7 @@ impl Gate {
             preset: ArcSwapOption::new(known),
             learned: Learned::default(),
             asked: Asked::default(),
+            natives: Natives::default(),
             tasks: TaskTracker::new(),
             origin,
             parts,

@@ -28,7 +28,8 @@ pub struct Settings {
     /// The secret before the last change: tokens sealed with it still open. Drop it when they have expired.
     pub previous_capsule_secret: Option<SecretSource>,
     /// Refuses the upstream's own tokens where a client presents them, so that one that did not pass the interceptors
-    /// is worthless. Default: `true`.
+    /// is worthless. `false` is for the time of migration: they are taken, and a line of the log counts them once a minute
+    /// while any come. Default: `true`.
     pub require_reissued: bool,
     /// Warns when a re-signed token is longer than this, in bytes: some clients and servers take 8 KiB of headers in
     /// all. Default: `4096`.
