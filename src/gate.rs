@@ -45,7 +45,7 @@ use crate::{
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
-    token::Reissuer,
+    token::{Publish, Reissuer},
     upstream::{Egress, Upstream, UpstreamError},
 };
 
@@ -77,6 +77,8 @@ pub struct Parts {
     pub require_reissued: bool,
     /// What becomes of an answer with a token of the upstream's own.
     pub egress: Egress,
+    /// Whether the key set has the upstream's token keys as well.
+    pub upstream_keys: Publish,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
 }
