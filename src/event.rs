@@ -140,6 +140,9 @@ pub struct Context {
     /// The route that was recognised, such as `create-user`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
+    /// True where the account is already there, and nobody was asked when it came into being.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// True in tests, shadow mode and replays: nobody obeys the answer.
     pub dry_run: bool,
 }

@@ -2,6 +2,8 @@
 
 mod email;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 pub use self::email::Ambiguous;
@@ -35,8 +37,17 @@ pub struct Materials<'a> {
 
 /// Puts the facts of a route into an event's context and data. What is not there stays absent.
 pub fn gather(route: &Route, materials: &Materials<'_>, context: &mut Context) -> Map<String, Value> {
+    gather_all(&route.facts, materials, context)
+}
+
+/// The same for facts that stand elsewhere than in a route.
+pub fn gather_all(
+    facts: &BTreeMap<String, Sources>,
+    materials: &Materials<'_>,
+    context: &mut Context,
+) -> Map<String, Value> {
     let mut data = Map::new();
-    for (target, sources) in &route.facts {
+    for (target, sources) in facts {
         let Some(value) = materials.value(sources) else {
             continue;
         };

@@ -1,5 +1,6 @@
 //! The line that every request walks, from the first byte to the last.
 
+mod accounts;
 mod authorize;
 mod consult;
 mod front;
@@ -7,6 +8,7 @@ mod guard;
 mod introspection;
 mod issued;
 mod issuers;
+mod late;
 mod learned;
 mod metadata;
 mod natives;
@@ -30,6 +32,7 @@ use uuid::Uuid;
 
 use self::{
     issuers::Issuers,
+    late::Asked,
     learned::Learned,
     metadata::path_of,
     natives::Natives,
@@ -46,7 +49,7 @@ use crate::{
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
     token::{Publish, Reissuer},
-    upstream::{Egress, Upstream, UpstreamError},
+    upstream::{Egress, LateSignup, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -81,6 +84,10 @@ pub struct Parts {
     pub upstream_keys: Publish,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
+    /// Acts at the upstream's admin API, where the operator gave an account for it.
+    pub service_account: Option<ServiceAccount>,
+    /// Which users must have been asked about before they get a token.
+    pub late_signup: Option<LateSignup>,
 }
 
 /// The line, with everything a request meets on it. Made once for a configuration, shared by all connections.
@@ -91,6 +98,7 @@ pub struct Gate {
     issuers: Issuers,
     learned: Learned,
     natives: Natives,
+    asked: Asked,
     tasks: TaskTracker,
 }
 
@@ -114,6 +122,7 @@ impl Gate {
             preset: ArcSwapOption::new(known),
             learned: Learned::default(),
             natives: Natives::default(),
+            asked: Asked::default(),
             tasks: TaskTracker::new(),
             origin,
             parts,
@@ -199,7 +208,7 @@ impl Gate {
         exchange: &mut Exchange,
         recognised: &mut Recognised,
     ) -> Result<Response<Body>, Refusal> {
-        let caller = self.restore_bearer(exchange, &recognised.preset)?;
+        let caller = self.restore_bearer(exchange, &recognised.preset, recognised.route.native_bearer)?;
         let bearer = self.restore_parameters(recognised)?;
         match recognised.route.does {
             Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
@@ -224,7 +233,7 @@ impl Gate {
     /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
     async fn pass(self: &Arc<Self>, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
-        self.restore_bearer(exchange, &preset)?;
+        self.restore_bearer(exchange, &preset, false)?;
         if exchange.wants_websocket()
             && preset
                 .websockets

@@ -1,10 +1,13 @@
 //! An identity provider as data: which requests it acts on, where its keys are, how it spells a denial.
 
+mod accounts;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
 
+pub use self::accounts::{Accounts, Call, Mark, Membership};
 use crate::{
     misconfigured::Misconfigured,
     route::{Captures, Group, Pattern, Route, Sign},
@@ -37,6 +40,9 @@ pub struct Preset {
     /// The upstream's own spellings of a denial, by the name that routes use.
     #[serde(default)]
     pub denial: BTreeMap<String, Denial>,
+    /// The admin API, for the operator's service account; absent where nothing can be done with one.
+    #[serde(default)]
+    pub accounts: Option<Accounts>,
     /// What several routes share, by the name that they `use`.
     #[serde(default, rename = "group")]
     pub groups: BTreeMap<String, Group>,
@@ -135,6 +141,7 @@ impl Preset {
             .chain(issuer)
             .chain(self.learn.values_mut().map(|l| &mut l.path))
             .chain(&mut self.websockets)
+            .chain(self.accounts.iter_mut().flat_map(Accounts::paths))
         {
             if path.discovered().is_none() {
                 *path = path.below(base);

@@ -49,6 +49,10 @@ pub struct Route {
     /// Parameters, in query and form, that may hold a re-signed token and are mapped back.
     #[serde(default)]
     pub restore: Vec<String>,
+    /// Whether a native token of the upstream is taken in `Authorization`: one that it made for this endpoint alone and gave to
+    /// no client, as for CIBA's callback.
+    #[serde(default)]
+    pub native_bearer: bool,
     /// For `tokens`: values of parameters with which the answer has something else than tokens, such as UMA's decisions. It
     /// passes as it is, unless it has a token after all.
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
@@ -20,7 +20,7 @@ use crate::{
     misconfigured::Misconfigured,
     preset::Preset,
     refusal::Page,
-    upstream::Upstream,
+    upstream::{ServiceAccount, Upstream},
 };
 
 /// A proxy that serves.
@@ -107,6 +107,18 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
     let upstream = keep(&mut findings, Upstream::new(&config.upstream, base));
     let preset = keep(&mut findings, Preset::load(&config.upstream.preset, &config.routes));
     let reissuer = keep(&mut findings, config.tokens.reissuer(base));
+    let service_account = match (&config.upstream.service_account, &outside, &upstream, &preset) {
+        (Some(settings), Some(outside), Some(upstream), Some(preset)) => {
+            let mut headers = HeaderMap::new();
+            outside.stamp(&mut headers, None);
+            let accounts = preset.clone().below(upstream.base_path()).accounts;
+            keep(
+                &mut findings,
+                ServiceAccount::new(settings, accounts.as_ref(), upstream, headers, base),
+            )
+        }
+        _ => None,
+    };
     let page = match &config.denial.page {
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
         None => Some(Page::default()),
@@ -123,6 +135,9 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
     else {
         return Err(findings);
     };
+    if !findings.is_empty() {
+        return Err(findings);
+    }
     // Last, since it takes the lock of the store.
     let audit = Audit::open(&config.audit, base, clock.clone()).map_err(|finding| vec![finding])?;
     Ok(Gate::new(Parts {
@@ -141,6 +156,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         egress: config.upstream.egress,
         upstream_keys: config.jwks.upstream_keys,
         warn_size: config.tokens.warn_size,
+        service_account,
+        late_signup: config.upstream.late_signup,
     }))
 }
 

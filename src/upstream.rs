@@ -5,6 +5,7 @@ mod connect;
 mod error;
 mod hops;
 mod remembered;
+mod service;
 mod settings;
 mod turns;
 mod websocket;
@@ -25,7 +26,8 @@ use self::connect::Towards;
 pub use self::{
     error::UpstreamError,
     remembered::{Lifetime, Remembered},
-    settings::{Egress, IssuerPolicy, Settings},
+    service::{ServiceAccount, ServiceError, Settings as ServiceSettings},
+    settings::{Egress, IssuerPolicy, LateSignup, Settings},
 };
 use crate::{body::Body, misconfigured::Misconfigured};
 

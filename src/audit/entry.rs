@@ -18,6 +18,10 @@ pub enum Kind {
     Consult,
     /// After a DENY, what the upstream had already issued was revoked, or could not be.
     Revocation,
+    /// An account that was denied after it had come into being was disabled, or could not be.
+    Account,
+    /// What an ALLOW said of a membership was carried out, or could not be.
+    Membership,
     /// A request was refused by a rule, without asking an interceptor.
     Refused,
     /// The request came to nothing by no decision: the upstream's tokens did not verify, for instance.
@@ -248,6 +252,46 @@ impl Entry {
         }
     }
 
+    /// The record of disabling the account that `event` is about, after a DENY; a failure says why in a sentence.
+    pub fn of_disabling(event: &Event, outcome: Result<(), String>) -> Self {
+        let (reason, failure) = match outcome {
+            Ok(()) => ("account disabled", None),
+            Err(detail) => (
+                "account not disabled",
+                Some(Fault {
+                    kind: "account".into(),
+                    detail,
+                }),
+            ),
+        };
+        Self {
+            reason: Some(reason.into()),
+            failure,
+            ..Self::new(Kind::Account).about(event)
+        }
+    }
+
+    /// The record of a membership that the ALLOW of `event` asked for: `asked` as it was given, `warnings` of what in it was left out.
+    pub fn of_membership(event: &Event, asked: &Value, outcome: Result<(), String>, warnings: Vec<String>) -> Self {
+        let (reason, failure) = match outcome {
+            Ok(()) => ("membership created", None),
+            Err(detail) => (
+                "membership not created",
+                Some(Fault {
+                    kind: "membership".into(),
+                    detail,
+                }),
+            ),
+        };
+        Self {
+            reason: Some(reason.into()),
+            failure,
+            answer: Some(asked.clone()),
+            warnings,
+            ..Self::new(Kind::Membership).about(event)
+        }
+    }
+
     /// The record of a request that the rule of this name refused, and why.
     pub fn of_refusal(rule: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
@@ -325,8 +369,11 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        serde_json::from_value(Value::from(text))
-            .map_err(|_| format!("`{text}` is no kind of record; they are consult, revocation, refused, failure"))
+        serde_json::from_value(Value::from(text)).map_err(|_| {
+            format!(
+                "`{text}` is no kind of record; they are consult, revocation, account, membership, refused, failure"
+            )
+        })
     }
 }
 

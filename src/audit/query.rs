@@ -37,7 +37,7 @@ pub struct Query {
     /// Only this request, by its id
     #[arg(long, value_name = "REQUEST_ID")]
     pub request: Option<String>,
-    /// Only this kind: consult, revocation, refused or failure
+    /// Only this kind: consult, revocation, account, membership, refused or failure
     #[arg(long)]
     pub kind: Option<Kind>,
     /// Only records that contain this text, whatever its case

@@ -3,6 +3,7 @@
 mod endpoint;
 mod findings;
 mod local;
+mod service;
 mod upstream;
 
 use std::io::Write;
@@ -48,6 +49,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
         findings.note("network", "not looked at: `--offline`")?;
     } else {
         block_on(async {
+            service::note(config, &mut findings)?;
             if let Some(preset) = &preset {
                 upstream::check(config, preset, &arguments.realm, &mut findings).await?;
             }

@@ -33,18 +33,32 @@ impl Gate {
         let Some(trigger) = recognised.route.trigger else {
             return Err(Refusal::ourselves("the route consults and names no trigger"));
         };
+        let mut allowed = Vec::new();
         for item in items(recognised)? {
             let event = self.event_before(exchange, recognised, trigger, caller, item)?;
-            self.ask(&event, &TokenClaims::default()).await?;
+            let additions = self.ask(&event, &TokenClaims::default()).await?;
+            allowed.push((event, additions));
         }
-        self.forward(exchange, recognised).await
+        let answer = self.forward(exchange, recognised).await?;
+        if !answer.status().is_client_error() && !answer.status().is_server_error() {
+            self.after_accounts(allowed).await;
+        }
+        Ok(answer)
     }
 
-    /// Asks whoever applies, records every consultation, and gives what ALLOW adds.
+    /// Asks whoever applies, records every consultation, and gives what ALLOW adds. About a session only once its user was
+    /// asked about.
     ///
     /// # Errors
     /// DENY, a failure policy's deny, or an audit that cannot be written.
     pub(super) async fn ask(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
+        if event.trigger == Trigger::PreSessionCreation {
+            self.late_signup(event).await?;
+        }
+        self.ask_now(event, existing).await
+    }
+
+    pub(super) async fn ask_now(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
         if !self.interceptors.applies(event) {
             return Ok(Additions::default());
         }

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Request, Response, StatusCode,
     header::{
-        ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, RANGE,
-        TRANSFER_ENCODING,
+        ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION,
+        RANGE, TRANSFER_ENCODING,
     },
 };
 use serde_json::{Map, Value};
@@ -287,7 +287,7 @@ impl Gate {
 
 /// The upstream's answer with the response that the client gets.
 fn answer(mut parts: http::response::Parts, written: Written) -> Result<Response<Body>, Refusal> {
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ETAG] {
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, TRANSFER_ENCODING, ETAG] {
         parts.headers.remove(name);
     }
     let page = match written {

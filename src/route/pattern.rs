@@ -29,6 +29,21 @@ impl Captures {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
+
+    /// The same with one more value; it takes the place of one with that name.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let others = self.0.iter().filter(|(known, _)| known != name).cloned();
+        Self(others.chain([(name.to_owned(), value.to_owned())]).collect())
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Captures {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(values: I) -> Self {
+        let owned = values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self(owned.collect())
+    }
 }
 
 impl Pattern {
@@ -63,14 +78,18 @@ impl Pattern {
         self.captures(&upper)
     }
 
-    /// The path with each `{name}` filled in from `captures`; `None` where one is missing.
+    /// The path with each `{name}` filled in from `captures`; `None` where one is missing or cannot be a segment.
     pub fn fill(&self, captures: &Captures) -> Option<String> {
         let mut path = String::new();
         for segment in &self.segments {
             path.push('/');
             match segment {
                 Segment::Literal(literal) => path.push_str(literal),
-                Segment::One(name) | Segment::Rest(name) => path.push_str(&encode(captures.get(name)?)),
+                Segment::One(name) | Segment::Rest(name) => {
+                    // A dot segment would make another path of it.
+                    let value = captures.get(name).filter(|value| !matches!(*value, "" | "." | ".."))?;
+                    path.push_str(&encode(value));
+                }
             }
         }
         Some(path)

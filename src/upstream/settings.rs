@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use http::Uri;
+use jiff::Timestamp;
 use serde::Deserialize;
 
+use super::service;
 use crate::{clock::Period, misconfigured::Misconfigured};
 
 /// The identity provider behind the proxy.
@@ -37,6 +39,22 @@ pub struct Settings {
     /// Fields of the signup form that are sent to interceptors as `user.attributes`; passwords never are.
     #[serde(default)]
     pub signup_attributes: Vec<String>,
+    /// A client of the provider that may look at and change accounts at its admin API:
+    /// `{ client_id = "tollgate", client_secret = { env = "…" } }`. What needs it is off without it.
+    #[serde(default)]
+    pub service_account: Option<service::Settings>,
+    /// Asks PRE_SIGNUP at the first token of a user that nobody was asked about: `{ since = "2026-11-24T00:00:00Z" }`.
+    /// Needs `service_account`. Off by default.
+    #[serde(default)]
+    pub late_signup: Option<LateSignup>,
+}
+
+/// Which users must have been asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LateSignup {
+    /// Those whose account was made at this time or later; a time such as `2026-11-24T00:00:00Z`.
+    pub since: Timestamp,
 }
 
 /// What becomes of `iss`.
@@ -71,6 +89,15 @@ impl Settings {
                     "let the provider call itself by the public URL (Keycloak: `--hostname`), and write `preserve`",
                 ),
             );
+        }
+        if self.late_signup.is_some() && self.service_account.is_none() {
+            return Err(Misconfigured::new(
+                "upstream.late_signup",
+                "who was asked about can only be seen with a `service_account`",
+            )
+            .hint(
+                "add `service_account = { client_id = \"tollgate\", client_secret = { env = \"…\" } }` to `[upstream]`",
+            ));
         }
         let wrong = |why: &str| {
             Misconfigured::new(

@@ -95,7 +95,7 @@ export function partner({ origin }) {
     enabled: true,
     sslRequired: 'none',
     clients: [client('broker', [`${origin}/realms/${realmName}/broker/partner/endpoint*`])],
-    users: ['dora', 'emil', 'fay', 'gus'].map((name) => user(name, { realmRoles: ['default-roles-partner'] })),
+    users: ['dora', 'emil', 'fay', 'gus', 'hana', 'ivo', 'jana'].map((name) => user(name, { realmRoles: ['default-roles-partner'] })),
   };
 }
 
@@ -200,6 +200,7 @@ export function realm({ origin, keycloak, rpPort, smtpPort }) {
         serviceAccountsEnabled: true,
         protocolMappers: [audience('svc')],
       }),
+      client('keeper', [], { standardFlowEnabled: false, serviceAccountsEnabled: true }),
       client('registry', redirects, { protocol: 'docker-v2' }),
     ],
     users: [
@@ -212,6 +213,12 @@ export function realm({ origin, keycloak, rpPort, smtpPort }) {
         serviceAccountClientId: 'svc',
         clientRoles: { 'realm-management': ['manage-users', 'create-client'], svc: ['uma_protection'] },
         realmRoles: [`default-roles-${realmName}`, 'offline_access'],
+      },
+      {
+        username: 'service-account-keeper',
+        enabled: true,
+        serviceAccountClientId: 'keeper',
+        clientRoles: { 'realm-management': ['manage-users', 'manage-realm'] },
       },
     ],
     identityProviders: [broker({ origin, keycloak })],

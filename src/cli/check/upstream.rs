@@ -38,6 +38,7 @@ pub(super) async fn check(
         BTreeSet::from([String::new()])
     };
     let mut there = false;
+    let service = super::service::build(config, &preset, &upstream, &outside, findings)?;
     for realm in &realms {
         let subject = if has_realms {
             format!("realm {realm}")
@@ -74,6 +75,9 @@ pub(super) async fn check(
         )?;
         keys(&upstream, &discovery, &outside, &subject, findings).await?;
         algorithms(&discovery, &subject, findings)?;
+        if let Some(service) = &service {
+            super::service::check(service, realm, &subject, findings).await?;
+        }
     }
     Ok(())
 }

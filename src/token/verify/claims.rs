@@ -58,12 +58,15 @@ pub(super) fn check(
         }
         Kind::AuthorizationResponse { client_id } => {
             parties(claims, &audiences.ok_or(missing("aud"))?, client_id)?;
-            none_of(claims, &["sub", "nonce", "at_hash", "c_hash"])
+            none_of(
+                claims,
+                &["sub", "typ", "azp", "client_id", "nonce", "at_hash", "c_hash"],
+            )
         }
         Kind::Userinfo { client_id } => {
             claims.text("sub")?.ok_or(missing("sub"))?;
             parties(claims, &audiences.ok_or(missing("aud"))?, client_id)?;
-            none_of(claims, &["nonce", "at_hash", "c_hash"])
+            none_of(claims, &["typ", "nonce", "at_hash", "c_hash"])
         }
         Kind::Introspection { client_id } => {
             parties(claims, &audiences.ok_or(missing("aud"))?, client_id)?;
@@ -78,7 +81,7 @@ pub(super) fn check(
     }
 }
 
-/// Refuses an ID token in the place of something that is signed without a capsule.
+/// Refuses a token in the place of something that is signed without a verdict and a capsule.
 fn none_of(claims: Claims<'_>, names: &[&'static str]) -> Result<(), Unverified> {
     match names.iter().find(|name| claims.0.contains_key(**name)) {
         Some(name) => Err(refused(name, "is that of a token")),

@@ -532,6 +532,8 @@ async fn a_jwt_around_a_response_that_a_client_would_refuse_is_never_signed_agai
         ("for nobody", without("aud")),
         ("an ID token", idp.key.sign(&idp.id_claims(&access))),
         ("an access token", access.clone()),
+        ("an access token without a subject", with("azp", json!("web"))),
+        ("a token by its type", with("typ", json!("Bearer"))),
         ("encrypted", format!("{}.a.b.c.d", keys::b64(b"{\"alg\":\"RSA-OAEP\"}"))),
         ("with a token that is no text", with("access_token", json!([access]))),
         ("with a token that does not verify", with("id_token", json!("x"))),

@@ -104,6 +104,26 @@ async fn ciba_waits_unasked_and_its_tokens_are_a_session() {
 }
 
 #[tokio::test]
+async fn the_token_of_cibas_callback_is_taken_there_and_nowhere_else() {
+    let idp = idp().await;
+    let native = idp.key.sign(&idp.access_claims());
+    let auth = "/realms/tg/protocol/openid-connect/ext/ciba/auth";
+    let callback = format!("{auth}/callback");
+    let status = json!({"status": "SUCCEED"});
+    let agreed = idp.post(&callback).bearer(&native).json(&status).send().await;
+    assert_eq!(agreed.status, 200, "{agreed:?}");
+    let seen = idp.stub.at(&callback);
+    assert_eq!(
+        seen[0].header("authorization"),
+        Some(format!("Bearer {native}").as_str())
+    );
+    for path in [auth, idp.endpoints().userinfo, "/realms/tg/account"] {
+        let answer = idp.post(path).bearer(&native).form(&[("scope", "openid")]).send().await;
+        assert_eq!(answer.status, 401, "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_id_token_in_the_field_of_an_access_token_is_treated_as_one() {
     let idp = idp().await;
     let untyped = {

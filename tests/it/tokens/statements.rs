@@ -55,6 +55,14 @@ async fn signed_userinfo_that_a_client_would_refuse_is_not_passed() {
         ("another issuer's", with("iss", json!("https://evil.example"))),
         ("past", with("exp", json!(1))),
         ("an ID token", idp.key.sign(&idp.id_claims("x"))),
+        (
+            "an access token",
+            idp.key.sign(&{
+                let mut claims = idp.access_claims();
+                claims["aud"] = json!("web");
+                claims
+            }),
+        ),
         ("encrypted", "e30.a.b.c.d".to_owned()),
         ("no JWT", "{}".to_owned()),
     ] {

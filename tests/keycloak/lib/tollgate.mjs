@@ -39,10 +39,10 @@ export class Tollgate {
   write(interceptors = this.options.interceptors) {
     this.options.interceptors = interceptors;
     const { port, upstream, sections = {}, top = {} } = this.options;
-    const { listen, tokens, audit, ...others } = sections;
+    const { listen, tokens, audit, upstream: provider, ...others } = sections;
     const tables = {
       listen: { address: `127.0.0.1:${port}`, public_url: this.origin, ...listen },
-      upstream: { url: upstream, preset: 'keycloak' },
+      upstream: { url: upstream, preset: 'keycloak', ...provider },
       tokens: { keys: 'certs/signing', capsule_secret: { file: 'certs/capsule.key' }, ...tokens },
       audit: { store: 'sqlite:audit.db', ...audit },
       ...others,

@@ -2,6 +2,8 @@
 // anything that the upstream signed for clients.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
 import { allow, deny } from '../lib/hooks.mjs';
@@ -301,16 +303,39 @@ describe('other endpoints', () => {
     assert.equal((await web.verify(rpt.json.access_token)).plan, 'gold');
   });
 
-  test('CIBA: the authentication request and the grant are the upstream\'s to judge', async () => {
-    const Authorization = basic('svc');
-    for (const answer of [
-      await world.post(`${paths.protocol}/ext/ciba/auth`, { scope: 'openid', login_hint: 'bob' }, { Authorization }),
-      await world.post(paths.token, { grant_type: 'urn:openid:params:grant-type:ciba', auth_req_id: 'x' }, { Authorization }),
-    ]) {
-      // This Keycloak has nobody whom it could send to a user's phone.
-      assert.ok(answer.status >= 400 && answer.json.error, answer.text);
-      assert.doesNotMatch(answer.text, /served through this proxy/);
-    }
+  test('CIBA: a user agrees on another device, and the tokens are a session', async () => {
+    const svc = { Authorization: basic('svc') };
+    const begin = async () => {
+      // Whoever asks the user is told by Keycloak, and answers it by the front door.
+      const asked = [];
+      const device = http.createServer((request, response) => {
+        asked.push(request.headers.authorization);
+        request.resume().on('end', () => response.writeHead(201).end());
+      });
+      device.listen(Number(process.env.CIBA_PORT), '127.0.0.1');
+      await once(device, 'listening');
+      const begun = await world.post(`${paths.protocol}/ext/ciba/auth`, { scope: 'openid', login_hint: 'bob', binding_message: 'W4SCT' }, svc);
+      device.close();
+      assert.equal(begun.status, 200, begun.text);
+      const poll = () => world.post(paths.token, { grant_type: 'urn:openid:params:grant-type:ciba', auth_req_id: begun.json.auth_req_id }, svc);
+      assert.equal((await poll()).json.error, 'authorization_pending');
+      const agreed = await world.send({ method: 'POST', target: `${paths.protocol}/ext/ciba/auth/callback`, headers: { Authorization: asked[0], 'Content-Type': 'application/json' }, body: '{"status":"SUCCEED"}' });
+      assert.ok(agreed.status < 300, `${agreed.status} ${agreed.text}`);
+      let answer;
+      await until('the poll is over', async () => {
+        answer = await poll();
+        return !['authorization_pending', 'slow_down'].includes(answer.json.error);
+      });
+      // The token of the callback opens nothing else.
+      assert.equal((await world.send({ target: paths.userinfo, headers: { Authorization: asked[0] } })).status, 401);
+      return answer;
+    };
+    world.hooks.answer('Session', allow({ claims: { plan: 'gold' } }));
+    const answer = await begin();
+    assert.equal(answer.status, 200, answer.text);
+    for (const name of ['access_token', 'id_token']) assert.equal((await web.verify(answer.json[name])).plan, 'gold');
+    world.hooks.answer('Session', deny('Not today.'));
+    assertRefused(await begin(), 'denied');
   });
 
   test('signed userinfo', async () => {
