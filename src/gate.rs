@@ -48,7 +48,7 @@ use crate::{
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
-    token::Reissuer,
+    token::{Publish, Reissuer},
     upstream::{Egress, LateSignup, ServiceAccount, Upstream, UpstreamError},
 };
 
@@ -80,6 +80,8 @@ pub struct Parts {
     pub require_reissued: bool,
     /// What becomes of an answer with a token of the upstream's own.
     pub egress: Egress,
+    /// Whether the key set has the upstream's token keys as well.
+    pub upstream_keys: Publish,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Acts at the upstream's admin API, where the operator gave an account for it.

@@ -36,6 +36,27 @@ pub struct Settings {
     pub warn_size: usize,
 }
 
+/// The key set that clients find through discovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JwksSettings {
+    /// Whether the key set has the provider's token keys as well. `omit`: it has Tollgate's alone, so a token that got around
+    /// Tollgate is worthless. `include`: it has both, Tollgate's first, for relying parties that verify what the provider signs
+    /// without Tollgate; whoever reaches the provider another way gets tokens that verify. Default: `omit`.
+    pub upstream_keys: Publish,
+}
+
+/// Whether keys are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Publish {
+    /// They are not.
+    #[default]
+    Omit,
+    /// They are.
+    Include,
+}
+
 impl Settings {
     /// Loads keys and secrets; relative paths are looked up below `base`, the folder of `proxy.toml`. Errors name the
     /// setting as `tokens.…`.
