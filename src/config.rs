@@ -10,6 +10,7 @@ mod layers;
 mod log;
 mod mask;
 mod read;
+mod routes;
 mod source;
 mod tree;
 mod words;

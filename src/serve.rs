@@ -18,7 +18,6 @@ use crate::{
     interceptor::Interceptors,
     listen::Listener,
     misconfigured::Misconfigured,
-    preset::Preset,
     refusal::Page,
     upstream::{ServiceAccount, Upstream},
 };
@@ -105,7 +104,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
     );
     let upstream = keep(&mut findings, Upstream::new(&config.upstream, base));
-    let preset = keep(&mut findings, Preset::load(&config.upstream.preset, &config.routes));
+    let preset = keep(&mut findings, config.preset());
     let reissuer = keep(&mut findings, config.tokens.reissuer(base));
     let service_account = match (&config.upstream.service_account, &outside, &upstream, &preset) {
         (Some(settings), Some(outside), Some(upstream), Some(preset)) => {

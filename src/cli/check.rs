@@ -43,6 +43,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
     local::page(config, &mut findings)?;
     let interceptors = local::interceptors(config, &mut findings)?;
     local::lock_out(config, &mut findings)?;
+    local::saml(config, &mut findings)?;
     let preset = local::preset(config, &mut findings)?;
     if arguments.offline {
         findings.note("network", "not looked at: `--offline`")?;
