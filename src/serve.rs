@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigErrors},
     exchange::Outside,
     gate::{Gate, Parts},
+    geo::Geo,
     interceptor::Interceptors,
     listen::Listener,
     misconfigured::Misconfigured,
@@ -118,6 +119,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         }
         _ => None,
     };
+    let geo = keep(&mut findings, Geo::open(&config.geo, base));
     let page = match &config.denial.page {
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
         None => Some(Page::default()),
@@ -153,6 +155,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         signup_attributes: config.upstream.signup_attributes.clone(),
         require_reissued: config.tokens.require_reissued,
         warn_size: config.tokens.warn_size,
+        geo: geo.unwrap_or_default(),
         service_account,
         late_signup: config.upstream.late_signup,
     }))

@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     event::{Event, Trigger},
     exchange::Outside,
+    geo::Geo,
     interceptor::{self, Interceptors, Policy, sample},
     preset::Preset,
     refusal::Page,
@@ -186,6 +187,22 @@ pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -
             findings.misconfigured("preset", &wrong)?;
             Ok(None)
         }
+    }
+}
+
+pub(super) fn geo(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    match Geo::open(&config.geo, &config.base) {
+        Ok(geo) => match geo.description() {
+            Some((kind, built)) => {
+                let built = Timestamp::from_second(i64::try_from(built).unwrap_or_default()).unwrap_or_default();
+                findings.ok(
+                    "places",
+                    format!("a database of the type {kind}, built {}", built.strftime("%F")),
+                )
+            }
+            None => Ok(()),
+        },
+        Err(wrong) => findings.misconfigured("places", &wrong),
     }
 }
 
