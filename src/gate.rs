@@ -44,6 +44,7 @@ use crate::{
     body::{self, Body},
     clock::Clock,
     exchange::{Arrival, Exchange, Outside},
+    geo::Geo,
     interceptor::Interceptors,
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
@@ -84,6 +85,8 @@ pub struct Parts {
     pub upstream_keys: Publish,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
+    /// Where clients are.
+    pub geo: Geo,
     /// Acts at the upstream's admin API, where the operator gave an account for it.
     pub service_account: Option<ServiceAccount>,
     /// Which users must have been asked about before they get a token.

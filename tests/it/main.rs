@@ -17,6 +17,8 @@ mod layers;
 #[cfg(test)]
 mod project;
 #[cfg(test)]
+mod signups;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod transport;
