@@ -3,6 +3,8 @@
 mod accounts;
 mod authorize;
 mod consult;
+mod front;
+mod guard;
 mod introspection;
 mod issued;
 mod issuers;
@@ -23,7 +25,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -33,6 +35,7 @@ use self::{
     learned::Learned,
     metadata::path_of,
     recognise::{Content, Recognised, Recognition},
+    restore::Bearer,
 };
 use crate::{
     audit::Audit,
@@ -45,7 +48,7 @@ use crate::{
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
     token::Reissuer,
-    upstream::{LateSignup, ServiceAccount, Upstream, UpstreamError},
+    upstream::{Egress, LateSignup, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -74,6 +77,8 @@ pub struct Parts {
     pub signup_attributes: Vec<String>,
     /// Whether a native upstream token is refused.
     pub require_reissued: bool,
+    /// What becomes of an answer with a token of the upstream's own.
+    pub egress: Egress,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Where clients are.
@@ -138,10 +143,14 @@ impl Gate {
                 return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
             }
         };
+        self.ask_readably(&mut exchange);
         match self.recognise(&exchange, body).await {
             Err(refusal) => self.refuse(&exchange, None, refusal),
             Ok(Recognition::None(content)) => {
-                let streamed = self.pass(&mut exchange, content).await;
+                let streamed = match self.pass(&mut exchange, content).await {
+                    Ok(answer) => self.guard(&exchange, None, answer).await,
+                    Err(refusal) => Err(refusal),
+                };
                 streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal))
             }
             // A verdict, its record and what follows from it are not undone by a client that goes away.
@@ -172,7 +181,10 @@ impl Gate {
 
     /// What the route says is done.
     async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
-        let outcome = self.act_or_refuse(&mut exchange, &mut recognised).await;
+        let outcome = match self.act_or_refuse(&mut exchange, &mut recognised).await {
+            Ok(answer) => self.guard(&exchange, Some(&recognised), answer).await,
+            Err(refusal) => Err(refusal),
+        };
         let response = outcome.unwrap_or_else(|refusal| self.refuse(&exchange, Some(&recognised), refusal));
         tracing::info!(
             request_id = %exchange.arrival.request_id,
@@ -193,14 +205,17 @@ impl Gate {
         exchange: &mut Exchange,
         recognised: &mut Recognised,
     ) -> Result<Response<Body>, Refusal> {
-        let caller = self.restore_bearer(exchange, &recognised.preset)?;
+        let caller = self.restore_bearer(exchange, &recognised.preset, recognised.route.native_bearer)?;
         let bearer = self.restore_parameters(recognised)?;
         match recognised.route.does {
             Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
             Action::Tokens => self.tokens(exchange, recognised).await,
             Action::Authorize => self.authorize(exchange, recognised).await,
             Action::Introspect => self.introspect(exchange, recognised, bearer).await,
-            Action::Userinfo => self.userinfo(exchange, recognised).await,
+            Action::Userinfo => {
+                let client_id = presented_by(caller.as_ref(), bearer.as_ref());
+                self.userinfo(exchange, recognised, client_id).await
+            }
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
@@ -213,9 +228,9 @@ impl Gate {
     }
 
     /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
-    async fn pass(&self, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
+    async fn pass(self: &Arc<Self>, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
-        self.restore_bearer(exchange, &preset)?;
+        self.restore_bearer(exchange, &preset, false)?;
         if exchange.wants_websocket()
             && preset
                 .websockets
@@ -228,32 +243,28 @@ impl Gate {
                 .await
                 .map_err(away);
         }
+        let asked = self.asked(exchange, &preset, None);
         let body = written(exchange, content);
-        self.relay(exchange.to_upstream(body)).await
+        self.relay(asked, exchange.to_upstream(body)).await
     }
 
     /// Forwards what was judged, not what was sent, and streams the answer.
-    async fn forward(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Body>, Refusal> {
+    async fn forward(
+        self: &Arc<Self>,
+        exchange: &mut Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Response<Body>, Refusal> {
+        let asked = self.asked(exchange, &recognised.preset, Some(recognised));
         let request = judged(exchange, recognised)?;
-        self.relay(request).await
-    }
-
-    /// Streams an answer. One that redirects with a token is held up, whatever request led to it: the upstream remembers
-    /// what an authorization request asked for, and that request may have come to it by another way.
-    async fn relay(&self, request: Request<Body>) -> Result<Response<Body>, Refusal> {
-        let answer = self.upstream.relay(request).await.map_err(away)?;
-        if authorize::redirects_with_tokens(answer.headers()) {
-            return Err(Refusal::unserved(
-                "tokens in the front channel are not served through this proxy",
-            ));
-        }
-        Ok(answer)
+        self.relay(asked, request).await
     }
 
     /// Forwards what was judged, and holds the answer.
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
-        self.upstream.call(request).await.map_err(away)
+        let answer = self.upstream.call(request).await.map_err(away)?;
+        front::refuse_redirect(answer.headers())?;
+        Ok(answer)
     }
 
     /// A request of our own.
@@ -352,6 +363,15 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
+}
+
+/// The client that the presented token was issued to, in the header or in a parameter.
+fn presented_by<'a>(caller: Option<&'a Map<String, Value>>, bearer: Option<&'a Bearer>) -> Option<&'a str> {
+    let claims = match (caller, bearer) {
+        (None, Some(Bearer::Ours(restored))) => &restored.claims,
+        (caller, _) => caller?,
+    };
+    claims.get("azp").or_else(|| claims.get("client_id"))?.as_str()
 }
 
 /// A held answer, passed on as it came.

@@ -31,6 +31,9 @@ pub struct Preset {
     pub issuer: Issuer,
     /// Grants whose token is for the client itself (RFC 6749 §4.4).
     pub machine_grants: Vec<String>,
+    /// Grants whose token is for the client itself where the verified subject is the client (RFC 7523 §2.1).
+    #[serde(default)]
+    pub machine_grants_of_client: Vec<String>,
     /// Values that the upstream alone knows and that recognition needs.
     #[serde(default)]
     pub learn: BTreeMap<String, Learn>,
@@ -168,6 +171,12 @@ impl Preset {
             found.map(|path| Arc::make_mut(route).path = path).is_some()
         });
         self
+    }
+
+    /// Whether the token of a grant is for the client itself; `subject_is_client` is what the verified token says.
+    pub fn is_for_client(&self, grant_type: &str, subject_is_client: bool) -> bool {
+        let listed = |grants: &[String]| grants.iter().any(|known| known == grant_type);
+        listed(&self.machine_grants) || (subject_is_client && listed(&self.machine_grants_of_client))
     }
 
     /// The routes that fit method and path, in order. More than one, where signs in the body decide.

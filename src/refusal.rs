@@ -160,6 +160,19 @@ impl Refusal {
         self.detail.as_deref().unwrap_or(&self.message)
     }
 
+    /// Whether somebody decided against the request, rather than something being wrong with it.
+    pub fn is_denial(&self) -> bool {
+        matches!(self.fault, Fault::Denied | Fault::FailedClosed)
+    }
+
+    /// Logs the refusal, once, and gives the parameters of an error in the front channel (RFC 6749 §4.1.2.1); `status` is that
+    /// of the answer that carries them.
+    pub fn into_parameters(self, occasion: &Occasion<'_>, status: StatusCode) -> [(&'static str, String); 2] {
+        self.log(occasion, status);
+        let description = self.text(occasion);
+        [("error", self.error), ("error_description", description)]
+    }
+
     /// Logs the refusal, once, and makes the response.
     pub fn into_response(self, style: &Style<'_>, occasion: &Occasion<'_>) -> Response<Body> {
         let mut response = match style {

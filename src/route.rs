@@ -49,6 +49,14 @@ pub struct Route {
     /// Parameters, in query and form, that may hold a re-signed token and are mapped back.
     #[serde(default)]
     pub restore: Vec<String>,
+    /// Whether a native token of the upstream is taken in `Authorization`: one that it made for this endpoint alone and gave to
+    /// no client, as for CIBA's callback.
+    #[serde(default)]
+    pub native_bearer: bool,
+    /// For `tokens`: values of parameters with which the answer has something else than tokens, such as UMA's decisions. It
+    /// passes as it is, unless it has a token after all.
+    #[serde(default)]
+    pub without_tokens: BTreeMap<String, Vec<String>>,
     /// Requests of this route that are refused by what they ask for.
     #[serde(default)]
     pub refuse: Vec<Rule>,
@@ -78,11 +86,11 @@ pub enum Action {
     Consult,
     /// Forward, hold the tokens of the answer back, ask, re-sign (RFC 6749 §5.1).
     Tokens,
-    /// Forward unless a rule refuses the response type or mode; looks into request objects too (RFC 9101).
+    /// Forward unless a rule refuses a parameter; looks into request objects too (RFC 9101).
     Authorize,
     /// Map `token` back, forward, and merge the added claims into the answer (RFC 7662).
     Introspect,
-    /// Map the bearer token back; a signed answer is refused (OIDC Core §5.3).
+    /// Map the bearer token back; a signed answer is signed again (OIDC Core §5.3.2).
     Userinfo,
     /// Map the parameters of `restore` back and forward: revocation (RFC 7009), logout.
     Restore,
@@ -160,6 +168,14 @@ impl Route {
     /// Whether the body must be read before the route is known to apply, or to act on it.
     pub fn reads_body(&self) -> bool {
         !self.bodies.is_empty()
+    }
+
+    /// Whether a request with these parameters asks a token endpoint for something else than tokens.
+    pub fn asks_for_no_token<'a>(&self, mut parameters: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+        parameters.any(|(name, value)| {
+            let values = self.without_tokens.get(name);
+            values.is_some_and(|values| values.iter().any(|known| known == value))
+        })
     }
 
     /// Takes the facts and rules of a group in; the route's own facts win.

@@ -27,7 +27,7 @@ pub use self::{
     error::UpstreamError,
     remembered::{Lifetime, Remembered},
     service::{ServiceAccount, ServiceError, Settings as ServiceSettings},
-    settings::{IssuerPolicy, LateSignup, Saml, Settings},
+    settings::{Egress, IssuerPolicy, LateSignup, Saml, Settings},
 };
 use crate::{body::Body, misconfigured::Misconfigured};
 

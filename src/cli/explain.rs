@@ -218,8 +218,10 @@ fn describe(
     let grant = request.parameter("grant_type");
     let triggers = match (route.does, grant) {
         (Action::Consult, _) => route.trigger.into_iter().collect(),
-        (Action::Tokens, Some(grant)) if preset.machine_grants.iter().any(|known| known == grant) => {
-            vec![Trigger::PreM2mTokenCreation]
+        (Action::Tokens, Some(grant)) if preset.is_for_client(grant, false) => vec![Trigger::PreM2mTokenCreation],
+        // The verified token decides.
+        (Action::Tokens, Some(grant)) if preset.is_for_client(grant, true) => {
+            vec![Trigger::PreSessionCreation, Trigger::PreM2mTokenCreation]
         }
         (Action::Tokens, Some(_)) => vec![Trigger::PreSessionCreation],
         (Action::Tokens, None) => vec![Trigger::PreSessionCreation, Trigger::PreM2mTokenCreation],
@@ -227,6 +229,11 @@ fn describe(
     };
     for trigger in triggers {
         let by = match (route.does, grant) {
+            (Action::Tokens, Some(grant))
+                if trigger == Trigger::PreM2mTokenCreation && !preset.is_for_client(grant, false) =>
+            {
+                ", where the verified subject is the client".to_owned()
+            }
             (Action::Tokens, Some(grant)) => format!(", by the grant `{}`", grant.escape_debug()),
             (Action::Tokens, None) if trigger == Trigger::PreM2mTokenCreation => {
                 format!(", for the grant {}", preset.machine_grants.join(" or "))

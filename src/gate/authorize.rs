@@ -1,7 +1,9 @@
-//! The front channel: until tokens in it can be re-signed, a request for one is refused.
+//! Authorization requests (RFC 6749 §4.1.1, RFC 9101, RFC 9126), pushed or not.
+
+use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, Response, header::LOCATION};
+use http::Response;
 use serde_json::Value;
 
 use super::{
@@ -14,9 +16,9 @@ impl Gate {
     /// Forwards an authorization request whose rules hold for its parameters and for those of its request object.
     ///
     /// # Errors
-    /// A response type or mode that hands out tokens in the front channel; a request object that cannot be read.
+    /// A response mode that is not served; a request object that cannot be read.
     pub(super) async fn authorize(
-        &self,
+        self: &Arc<Self>,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
     ) -> Result<Response<Body>, Refusal> {
@@ -55,40 +57,4 @@ fn object_parameters(object: &str) -> Result<Vec<(String, String)>, Refusal> {
     // What is no text (`["token"]`) some servers take for its only element or its spelling: the rules see its spelling.
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     Ok(claims.iter().map(|(name, value)| (name.clone(), text(value))).collect())
-}
-
-/// Whether an answer sends a browser on with a token in the URL (OAuth 2.0 Multiple Response Types §2, JARM §2.3).
-pub(super) fn redirects_with_tokens(headers: &HeaderMap) -> bool {
-    let locations = headers.get_all(LOCATION).iter().filter_map(|value| value.to_str().ok());
-    locations
-        .flat_map(|url| url.split(['?', '#', '&']))
-        .any(|part| match part.split_once('=') {
-            Some(("access_token" | "id_token", value)) => !value.is_empty(),
-            Some(("response", value)) => value.starts_with("eyJ"),
-            _ => false,
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_redirect_with_a_token_is_told_from_one_with_a_code() {
-        for (location, tokens) in [
-            ("https://rp.example/cb#state=x&access_token=abc&token_type=Bearer", true),
-            ("https://rp.example/cb#id_token=abc", true),
-            ("https://rp.example/cb?id_token=abc", true),
-            ("https://rp.example/cb#response=eyJhbGciOiJSUzI1NiJ9.e30.x", true),
-            ("https://rp.example/cb?code=abc&state=access_token", false),
-            (
-                "https://rp.example/bye?id_token_hint=abc&response=ok&access_token=",
-                false,
-            ),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(LOCATION, location.parse().unwrap());
-            assert_eq!(redirects_with_tokens(&headers), tokens, "{location}");
-        }
-    }
 }

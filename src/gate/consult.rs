@@ -78,7 +78,7 @@ impl Gate {
     }
 
     /// The circumstances that every event has.
-    pub(super) fn context(&self, exchange: &Exchange, recognised: &Recognised) -> Context {
+    pub(super) fn context(&self, exchange: &Exchange, operation: &str) -> Context {
         let place = self.geo.place(exchange.client_ip);
         Context {
             environment_id: self.environment.clone(),
@@ -90,7 +90,7 @@ impl Gate {
             triggered_at: exchange.arrival.received,
             request_id: exchange.arrival.request_id.clone(),
             trace_id: Some(exchange.arrival.trace.id().to_owned()),
-            operation: Some(recognised.route.name.clone()),
+            operation: Some(operation.to_owned()),
             ..Context::default()
         }
     }
@@ -103,7 +103,7 @@ impl Gate {
         caller: Option<&Map<String, Value>>,
         item: Option<&Value>,
     ) -> Result<Event, Refusal> {
-        let mut context = self.context(exchange, recognised);
+        let mut context = self.context(exchange, &recognised.route.name);
         let materials = Materials {
             form: recognised.form(),
             query: Some(&recognised.query),

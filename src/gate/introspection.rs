@@ -1,84 +1,174 @@
 //! Introspection and userinfo: the upstream is asked about its own token, the caller sees the one it holds.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{ACCEPT, CONTENT_TYPE},
 };
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{
     Gate,
+    issuers::Issuer,
     recognise::{Recognised, accepts},
+    request::TokenRequest,
     restore::Bearer,
 };
-use crate::{body::Body, exchange::Exchange, json, refusal::Refusal};
+use crate::{
+    audit::Entry,
+    body::Body,
+    exchange::Exchange,
+    json,
+    refusal::Refusal,
+    token::{Kind, Unissued, Unverified, Verified},
+};
 
-const SIGNED: [&str; 2] = ["application/jwt", "application/token-introspection+jwt"];
+/// RFC 9701 §4.
+const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
+const JWT: &str = "application/jwt";
 
 impl Gate {
     /// RFC 7662, with the added claims merged into the answer. A native upstream token is not active here.
     ///
+    /// A signed answer (RFC 9701) is signed again with the same claims; so is the JWT of the token itself, which Keycloak puts
+    /// into the member `jwt`.
+    ///
     /// # Errors
-    /// A signed answer (RFC 9701) is refused: it would be under the upstream's key.
+    /// An answer that cannot be read, or a JWT in it that does not verify.
     pub(super) async fn introspect(
         &self,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
         bearer: Option<Bearer>,
     ) -> Result<Response<Body>, Refusal> {
-        if SIGNED.iter().any(|media_type| accepts(&exchange.headers, media_type)) {
-            return Err(Refusal::client(
-                StatusCode::NOT_ACCEPTABLE,
-                "signed introspection responses are not served through this proxy; ask for application/json",
-            ));
-        }
+        let signed = [INTROSPECTION_JWT, JWT]
+            .into_iter()
+            .find(|media_type| accepts(&exchange.headers, media_type));
         exchange
             .headers
-            .insert(ACCEPT, HeaderValue::from_static("application/json"));
+            .insert(ACCEPT, HeaderValue::from_static(signed.unwrap_or("application/json")));
+        let client_id = TokenRequest::read(exchange, recognised)?.client_id;
         let answer = self.call(exchange, recognised).await?;
         if !answer.status().is_success() {
             return Ok(super::relayed(answer));
         }
-        let Ok(Value::Object(mut members)) = json::parse(answer.body()) else {
+        let native = matches!(bearer, Some(Bearer::Native)) && self.require_reissued;
+        let added = match bearer {
+            Some(Bearer::Ours(restored)) => restored.added,
+            _ => Map::new(),
+        };
+        if is(answer.headers(), INTROSPECTION_JWT) {
+            let kind = Kind::Introspection {
+                client_id: client_id.as_deref(),
+            };
+            let verified = self.verified_statement(exchange, recognised, &answer, kind).await?;
+            let about = verified.claims().get("token_introspection").and_then(Value::as_object);
+            let about = told(about.cloned().unwrap_or_default(), native, &added);
+            let edit = [("token_introspection".to_owned(), Value::Object(about))];
+            return self.signed_again(answer, &verified, edit.into_iter().collect());
+        }
+        let Ok(Value::Object(members)) = json::parse(answer.body()) else {
             return Err(Refusal::upstream(
                 StatusCode::BAD_GATEWAY,
                 "the introspection answer is no JSON object",
             ));
         };
-        let native = matches!(bearer, Some(Bearer::Native)) && self.require_reissued;
-        if native {
-            members = [("active".to_owned(), Value::Bool(false))].into_iter().collect();
-        }
-        // The upstream's own signed form, which it adds for some clients, is under a key that nobody knows.
+        let jwt = members.get("jwt").and_then(Value::as_str).map(str::to_owned);
+        let mut members = told(members, native, &added);
         members.shift_remove("jwt");
-        if let Some(Bearer::Ours(restored)) = bearer
-            && members.get("active") == Some(&Value::Bool(true))
-        {
-            members.extend(restored.added);
+        // Unasked, or about a token that counts for nothing, it is taken out: it is under a key that nobody knows.
+        if let Some(raw) = jwt.filter(|_| signed.is_some() && is_active(&members)) {
+            let issuer = self.issuer_of(recognised).await?;
+            let kind = Kind::AccessToken { client_id: None };
+            let verified = match self.verify_one(&issuer, &raw, kind).await {
+                Ok(verified) => verified,
+                Err(why) => return Err(self.refused(exchange, recognised, &why).await),
+            };
+            let again = self.reissuer.access_token(&verified, &added, self.clock.now());
+            members.insert("jwt".into(), json!(again.map_err(|e| unsigned(&e))?));
         }
         Ok(super::with_json(answer, &Value::Object(members)))
     }
 
-    /// OIDC Core §5.3.
+    /// OIDC Core §5.3; a signed answer (§5.3.2) is signed again.
     ///
     /// # Errors
-    /// A signed answer is refused, as above.
+    /// A signed answer that does not verify.
     pub(super) async fn userinfo(
         &self,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
+        client_id: Option<&str>,
     ) -> Result<Response<Body>, Refusal> {
         let answer = self.call(exchange, recognised).await?;
-        let signed = answer
-            .headers()
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.to_ascii_lowercase().starts_with("application/jwt"));
-        if signed {
-            return Err(Refusal::unserved(
-                "the provider signs userinfo for this client, which this proxy does not serve; ask for it unsigned",
-            ));
+        if !is(answer.headers(), JWT) {
+            return Ok(super::relayed(answer));
         }
-        Ok(super::relayed(answer))
+        let kind = Kind::Userinfo { client_id };
+        let verified = self.verified_statement(exchange, recognised, &answer, kind).await?;
+        self.signed_again(answer, &verified, Map::new())
     }
+
+    async fn verified_statement(
+        &self,
+        exchange: &Exchange,
+        recognised: &Recognised,
+        answer: &Response<Bytes>,
+        kind: Kind<'_>,
+    ) -> Result<Verified, Refusal> {
+        let issuer = self.issuer_of(recognised).await?;
+        let raw = String::from_utf8_lossy(answer.body());
+        match self.verify_one(&issuer, raw.trim(), kind).await {
+            Ok(verified) => Ok(verified),
+            Err(why) => Err(self.refused(exchange, recognised, &why).await),
+        }
+    }
+
+    fn signed_again(
+        &self,
+        answer: Response<Bytes>,
+        verified: &Verified,
+        edit: Map<String, Value>,
+    ) -> Result<Response<Body>, Refusal> {
+        let again = self.reissuer.statement(verified, &edit, &[], self.clock.now());
+        Ok(super::with_body(answer, again.map_err(|e| unsigned(&e))?))
+    }
+
+    async fn issuer_of(&self, recognised: &Recognised) -> Result<Arc<Issuer>, Refusal> {
+        let issuer = self.issuers.of(&recognised.preset, &recognised.captures).await;
+        issuer.map_err(super::away)
+    }
+
+    async fn refused(&self, exchange: &Exchange, recognised: &Recognised, why: &Unverified) -> Refusal {
+        let context = self.context(exchange, &recognised.route.name);
+        let entry = Entry::of_failure("unverified_token", why.to_string()).within(&context);
+        self.unverified(entry, why).await
+    }
+}
+
+/// What the caller is told of its token.
+fn told(mut about: Map<String, Value>, native: bool, added: &Map<String, Value>) -> Map<String, Value> {
+    if native {
+        return [("active".to_owned(), Value::Bool(false))].into_iter().collect();
+    }
+    if is_active(&about) {
+        about.extend(added.clone());
+    }
+    about
+}
+
+fn is_active(about: &Map<String, Value>) -> bool {
+    about.get("active") == Some(&Value::Bool(true))
+}
+
+fn is(headers: &HeaderMap, media_type: &str) -> bool {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case(media_type)
+}
+
+fn unsigned(why: &Unissued) -> Refusal {
+    Refusal::ourselves(format!("the answer cannot be signed: {why}"))
 }

@@ -7,19 +7,42 @@ use crate::{
     event::{Context, TokenClaims},
     json,
     refusal::Refusal,
-    token::Verified,
+    token::{self, Unissued, Verified},
 };
 
-/// A token response (RFC 6749 §5.1) as the upstream wrote it.
+/// RFC 8693 §3.
+const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
+
+/// Tokens as the upstream wrote them, whichever way they leave.
+#[derive(Default)]
 pub(super) struct Issued {
-    /// The whole document; the tokens are replaced in it, all else stays as it is.
-    pub(super) text: String,
     /// `access_token`.
     pub(super) access_token: Option<String>,
-    /// `id_token`.
+    /// `id_token`, or an ID token in the field `access_token` (RFC 8693 §2.2.1).
     pub(super) id_token: Option<String>,
     /// `refresh_token`.
     pub(super) refresh_token: Option<String>,
+}
+
+/// A token response (RFC 6749 §5.1) as the upstream wrote it.
+pub(super) struct TokenResponse {
+    /// The whole document; the tokens are replaced in it, all else stays as it is.
+    text: String,
+    /// Its tokens.
+    pub(super) issued: Issued,
+    /// The member that the ID token stands in.
+    id_member: &'static str,
+}
+
+/// The tokens of an answer as the client gets them.
+#[derive(Default)]
+pub(super) struct Reissued {
+    /// Signed anew, or opaque as it was.
+    pub(super) access_token: Option<String>,
+    /// Signed anew.
+    pub(super) id_token: Option<String>,
+    /// RFC 6749 §5.1: a scope that is not the one that the upstream names.
+    pub(super) scope: Option<String>,
 }
 
 /// The tokens of an answer, verified. An opaque access token is not among them.
@@ -29,6 +52,13 @@ pub(super) struct Tokens {
 }
 
 impl Issued {
+    /// Whether there is no token at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.access_token.is_none() && self.id_token.is_none() && self.refresh_token.is_none()
+    }
+}
+
+impl TokenResponse {
     /// Finds the tokens of an answer, whatever its status; `None` where there are none to hold back.
     ///
     /// # Errors
@@ -45,22 +75,48 @@ impl Issued {
             Some(Value::String(token)) => Ok(Some(token.clone())),
             Some(_) => Err(broken(&format!("has a `{name}` that is no string"))),
         };
-        let (access_token, id_token, refresh_token) =
-            (token("access_token")?, token("id_token")?, token("refresh_token")?);
-        if access_token.is_none() && id_token.is_none() && refresh_token.is_none() {
+        let mut issued = Issued {
+            access_token: token("access_token")?,
+            id_token: token("id_token")?,
+            refresh_token: token("refresh_token")?,
+        };
+        if issued.is_empty() {
             return if status.is_success() {
                 Err(broken("has no token"))
             } else {
                 Ok(None)
             };
         }
-        let text = String::from_utf8_lossy(body).into_owned();
+        // A token exchange hands out any token under that name.
+        let exchanged = members.get("issued_token_type").and_then(Value::as_str) == Some(ID_TOKEN_TYPE);
+        let is_id = |token: &String| exchanged || token::claims_to_be_id_token(token);
+        let mut id_member = "id_token";
+        if issued.access_token.as_ref().is_some_and(is_id) {
+            if issued.id_token.is_some() {
+                return Err(broken("has two ID tokens"));
+            }
+            issued.id_token = issued.access_token.take();
+            id_member = "access_token";
+        }
         Ok(Some(Self {
-            text,
-            access_token,
-            id_token,
-            refresh_token,
+            text: String::from_utf8_lossy(body).into_owned(),
+            issued,
+            id_member,
         }))
+    }
+
+    /// The document with the tokens that the client gets.
+    pub(super) fn with(&self, reissued: Reissued) -> Result<String, Unissued> {
+        let edits = [
+            ("access_token", reissued.access_token),
+            (self.id_member, reissued.id_token),
+            ("scope", reissued.scope),
+        ];
+        let edits = edits
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, Value::String(value?))));
+        let spliced = token::splice(&self.text, edits).map_err(|e| Unissued::Unreadable(e.to_string()))?;
+        Ok(spliced.text)
     }
 }
 
@@ -96,6 +152,21 @@ pub(super) fn machine_claims(context: &Context, claims: &TokenClaims) -> Value {
     described.insert("scope".into(), json!(scope));
     described.insert("scopes".into(), json!(scopes));
     json!({ "client_id": context.client_id, "claims": described })
+}
+
+/// Whether an answer has nothing that could be a token, at any depth: no JWT, and no text under a name that speaks of one.
+pub(super) fn has_no_token(body: &[u8]) -> bool {
+    fn has_none(value: &Value) -> bool {
+        match value {
+            Value::String(text) => !token::is_jwt_shaped(text),
+            Value::Array(items) => items.iter().all(has_none),
+            Value::Object(members) => members
+                .iter()
+                .all(|(name, value)| has_none(value) && !name.to_ascii_lowercase().contains("token")),
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        }
+    }
+    json::parse(body).is_ok_and(|document| has_none(&document))
 }
 
 fn broken(what: &str) -> Refusal {

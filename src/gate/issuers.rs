@@ -112,6 +112,14 @@ impl Issuers {
         }))
     }
 
+    /// Whether a key at hand, of any issuer, has this `kid` and can verify tokens.
+    pub(super) fn holds_key(&self, kid: &str) -> bool {
+        let kept = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.values()
+            .filter_map(|remembered| remembered.at_hand())
+            .any(|keys| keys.holds(kid))
+    }
+
     /// Whether an `iss` is one of the upstream's.
     pub(super) fn is_one(&self, paths: &IssuerPaths, iss: &str) -> bool {
         let Some(path) = iss.strip_prefix(&self.origin) else {

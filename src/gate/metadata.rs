@@ -16,17 +16,28 @@ use crate::{
     upstream::UpstreamError,
 };
 
-/// Members that list what the upstream signs besides tokens; none of it is served.
-const NOT_SERVED: [&str; 9] = [
-    "authorization_signing_alg_values_supported",
+/// Members that list how the upstream encrypts for clients, or they for it: nothing of it could be looked into.
+const NOT_SERVED: [&str; 12] = [
     "authorization_encryption_alg_values_supported",
     "authorization_encryption_enc_values_supported",
-    "userinfo_signing_alg_values_supported",
     "userinfo_encryption_alg_values_supported",
     "userinfo_encryption_enc_values_supported",
-    "introspection_signing_alg_values_supported",
+    "introspection_encryption_alg_values_supported",
+    "introspection_encryption_enc_values_supported",
     "id_token_encryption_alg_values_supported",
     "id_token_encryption_enc_values_supported",
+    "request_object_encryption_alg_values_supported",
+    "request_object_encryption_enc_values_supported",
+    "backchannel_authentication_request_encryption_alg_values_supported",
+    "backchannel_authentication_request_encryption_enc_values_supported",
+];
+
+/// Members that list what the upstream signs with for clients: we sign it again.
+const SIGNED: [&str; 4] = [
+    "id_token_signing_alg_values_supported",
+    "authorization_signing_alg_values_supported",
+    "userinfo_signing_alg_values_supported",
+    "introspection_signing_alg_values_supported",
 ];
 
 /// Lists in discovery, and the parameter whose rules say which of their items are refused.
@@ -95,11 +106,18 @@ impl Gate {
 
     fn correct(&self, members: &mut Map<String, Value>, preset: &Preset) {
         let own = self.reissuer.ring().algorithms();
-        if let Some(Value::Array(names)) = members.get_mut("id_token_signing_alg_values_supported") {
+        for member in SIGNED {
+            let Some(Value::Array(names)) = members.get_mut(member) else {
+                continue;
+            };
             names.retain(|name| name.as_str().is_some_and(|name| own.contains(&name)));
             if names.is_empty() {
                 names.extend(own.iter().map(|name| json!(name)));
             }
+        }
+        // A token that the provider pushes to a client by itself (CIBA Core §10.3.1) does not come by here.
+        if let Some(Value::Array(modes)) = members.get_mut("backchannel_token_delivery_modes_supported") {
+            modes.retain(|mode| mode != "push");
         }
         for member in NOT_SERVED {
             members.shift_remove(member);

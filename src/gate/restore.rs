@@ -35,6 +35,7 @@ impl Gate {
         &self,
         exchange: &mut Exchange,
         preset: &Preset,
+        takes_native: bool,
     ) -> Result<Option<Map<String, Value>>, Refusal> {
         let Some((scheme, token)) = bearer(&exchange.headers)? else {
             return Ok(None);
@@ -46,7 +47,7 @@ impl Gate {
                 exchange.headers.insert(AUTHORIZATION, value);
                 Ok(Some(restored.claims))
             }
-            Bearer::Native if self.require_reissued => Err(Refusal::native_token()),
+            Bearer::Native if self.require_reissued && !takes_native => Err(Refusal::native_token()),
             Bearer::Native | Bearer::Foreign => Ok(None),
         }
     }

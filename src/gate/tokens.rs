@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Gate,
-    issued::{Issued, Tokens, machine_claims},
+    issued::{Issued, Reissued, TokenResponse, Tokens, has_no_token, machine_claims},
     issuers::Issuer,
     recognise::Recognised,
     request::TokenRequest,
@@ -19,17 +19,38 @@ use crate::{
     event::{Context, Event, TokenClaims, Trigger},
     exchange::Exchange,
     facts::{self, Materials},
+    form::Form,
+    preset::Preset,
     refusal::Refusal,
+    route::{Captures, Route},
     token::{self, Bound, Expected, Kind, Unissued, Unverified},
     verdict::Additions,
 };
 
-/// One token request on its way: what the steps below have in common.
-struct Occasion<'a> {
-    exchange: &'a Exchange,
-    recognised: &'a Recognised,
-    request: &'a TokenRequest,
-    issuer: &'a Issuer,
+/// Tokens on their way out: who asks for them, and how.
+pub(super) struct Grant<'a> {
+    /// Who issued them.
+    pub(super) issuer: &'a Issuer,
+    /// The client that says it is asking.
+    pub(super) client_id: Option<&'a str>,
+    /// The authorization code that was exchanged for them, or that comes along.
+    pub(super) code: Option<&'a str>,
+    /// The nonce of the authorization request, where it is known.
+    pub(super) nonce: Option<&'a str>,
+    /// The `state` that comes along.
+    pub(super) state: Option<&'a str>,
+    /// Whether a browser carries them, so that the half hashes must be there (OIDC Core §3.2.2.9, §3.3.2.11).
+    pub(super) in_front: bool,
+    /// The preset.
+    pub(super) preset: &'a Preset,
+    /// The route whose facts describe the user.
+    pub(super) route: &'a Route,
+    /// What the path says.
+    pub(super) captures: &'a Captures,
+    /// The query of the request.
+    pub(super) query: &'a Form,
+    /// The circumstances, with the grant and what was asked for.
+    pub(super) context: Context,
 }
 
 impl Gate {
@@ -49,53 +70,82 @@ impl Gate {
             .of(&recognised.preset, &recognised.captures)
             .await
             .map_err(super::away)?;
+        let asks_for_no_token = recognised.route.asks_for_no_token(recognised.parameters());
         let answer = self.call(exchange, recognised).await?;
-        let Some(issued) = Issued::read(answer.status(), answer.body())? else {
+        if asks_for_no_token && has_no_token(answer.body()) {
+            return Ok(super::relayed(answer));
+        }
+        let Some(response) = TokenResponse::read(answer.status(), answer.body())? else {
             return Ok(super::relayed(answer));
         };
 
-        let occasion = Occasion {
-            exchange,
-            recognised,
-            request: &request,
+        let grant = Grant {
             issuer: &issuer,
+            client_id: request.client_id.as_deref(),
+            code: request.code.as_deref(),
+            nonce: None,
+            state: None,
+            in_front: false,
+            preset: &recognised.preset,
+            route: &recognised.route,
+            captures: &recognised.captures,
+            query: &recognised.query,
+            context: Context {
+                grant_type: Some(request.grant_type.clone()),
+                auth_request: Some(request.asked_for()),
+                ..self.context(exchange, &recognised.route.name)
+            },
         };
-        match self.judge(&occasion, &issued).await {
+        let issued = &response.issued;
+        let judged = self.judge(&grant, issued, |reissued| response.with(reissued)).await;
+        match judged {
             Ok(body) => Ok(super::with_body(answer, body)),
             Err((event, refusal)) => {
-                self.revoke_later(
-                    Revocation {
-                        issuer: Arc::clone(&issuer),
-                        client: request.authentication.clone(),
-                        event,
-                    },
-                    &issued,
-                );
+                let revocation = Revocation {
+                    issuer: Arc::clone(&issuer),
+                    client: request.authentication.clone(),
+                    event,
+                };
+                self.revoke_later(revocation, issued);
                 Err(refusal.like(answer.headers()))
             }
         }
     }
 
-    /// Verify, ask, sign. With an error comes the event as far as it was known, for the record of what is revoked.
-    async fn judge(&self, occasion: &Occasion<'_>, issued: &Issued) -> Result<String, (Event, Refusal)> {
-        let tokens = match self.verify(occasion, issued).await {
+    /// Verify, ask, sign, and put the tokens where the client finds them. With an error comes the event as far as it was
+    /// known, for the record of what is revoked.
+    pub(super) async fn judge<T>(
+        &self,
+        grant: &Grant<'_>,
+        issued: &Issued,
+        put: impl FnOnce(Reissued) -> Result<T, Unissued>,
+    ) -> Result<T, (Event, Refusal)> {
+        let tokens = match self.verify(grant, issued).await {
             Ok(tokens) => tokens,
-            Err(why) => return Err(self.unusable(occasion, &why).await),
+            Err(why) => {
+                let event = self.event_after(grant, &TokenClaims::default());
+                let refusal = self.unusable(&event, &why).await;
+                return Err((event, refusal));
+            }
         };
         let existing = tokens.claims();
-        let event = self.event_after(occasion, &existing);
+        let event = self.event_after(grant, &existing);
         let additions = match self.ask(&event, &existing).await {
             Ok(additions) => additions,
             Err(refusal) => return Err((event, refusal)),
         };
-        self.reissue(occasion.request, issued, &tokens, &additions)
+        self.reissue(grant, issued, &tokens, &additions)
+            .and_then(put)
             .map_err(|e| (event, Refusal::ourselves(format!("the token cannot be signed: {e}"))))
     }
 
-    async fn verify(&self, occasion: &Occasion<'_>, issued: &Issued) -> Result<Tokens, Unverified> {
-        let client_id = occasion.request.client_id.as_deref();
+    async fn verify(&self, grant: &Grant<'_>, issued: &Issued) -> Result<Tokens, Unverified> {
+        let client_id = grant.client_id;
         let access = match issued.access_token.as_deref() {
-            Some(raw) => match self.verify_one(occasion, raw, Kind::AccessToken { client_id }).await {
+            Some(raw) => match self
+                .verify_one(grant.issuer, raw, Kind::AccessToken { client_id })
+                .await
+            {
                 Ok(verified) => Some(verified),
                 // An opaque token has nothing to verify or to add to.
                 Err(Unverified::NotAJwt) => None,
@@ -105,35 +155,45 @@ impl Gate {
         };
         let id = match issued.id_token.as_deref() {
             Some(raw) => {
-                let (access_token, code) = (issued.access_token.as_deref(), occasion.request.code.as_deref());
                 let kind = Kind::IdToken {
                     client_id,
-                    nonce: None,
-                    access_token,
-                    code,
+                    nonce: grant.nonce,
+                    access_token: issued.access_token.as_deref(),
+                    code: grant.code,
+                    state: grant.state,
                 };
-                Some(self.verify_one(occasion, raw, kind).await?)
+                Some(self.verify_one(grant.issuer, raw, kind).await?)
             }
             None => None,
         };
+        if let Some(id) = id.as_ref().filter(|_| grant.in_front) {
+            let there = |claim| id.claims().contains_key(claim);
+            let (access_token, code) = (issued.access_token.is_some(), grant.code.is_some());
+            for (claim, covers) in [("at_hash", access_token), ("c_hash", code)] {
+                if covers && !there(claim) {
+                    let problem = "is missing in the front channel";
+                    return Err(Unverified::Claim { claim, problem });
+                }
+            }
+        }
         Ok(Tokens { access, id })
     }
 
     /// Against the keys at hand; an unknown `kid` has them fetched again, once.
-    async fn verify_one(
+    pub(super) async fn verify_one(
         &self,
-        occasion: &Occasion<'_>,
+        issuer: &Issuer,
         raw: &str,
         kind: Kind<'_>,
     ) -> Result<token::Verified, Unverified> {
         let expected = Expected {
-            issuer: occasion.issuer.identifier(),
+            issuer: issuer.identifier(),
             kind,
         };
         let now = self.clock.now();
-        match token::verify(raw, &occasion.issuer.keys(), &expected, now) {
+        match token::verify(raw, &issuer.keys(), &expected, now) {
             Err(Unverified::UnknownKey { .. }) => {
-                let keys = occasion.issuer.refetched_keys().await;
+                let keys = issuer.refetched_keys().await;
                 token::verify(raw, &keys, &expected, now)
             }
             judged => judged,
@@ -141,42 +201,32 @@ impl Gate {
     }
 
     /// What a token that does not verify ends as: a record, and an answer that passes nothing on.
-    async fn unusable(&self, occasion: &Occasion<'_>, why: &Unverified) -> (Event, Refusal) {
-        let event = self.event_after(occasion, &TokenClaims::default());
-        let entry = Entry::of_failure("unverified_token", why.to_string()).about(&event);
-        let refusal = match self.audit.record(vec![entry]).await {
+    pub(super) async fn unusable(&self, event: &Event, why: &Unverified) -> Refusal {
+        let entry = Entry::of_failure("unverified_token", why.to_string()).about(event);
+        self.unverified(entry, why).await
+    }
+
+    /// The same, with a record that was made elsewhere.
+    pub(super) async fn unverified(&self, entry: Entry, why: &Unverified) -> Refusal {
+        match self.audit.record(vec![entry]).await {
             Err(e) => Refusal::ourselves(format!("the audit cannot be written: {e}")),
             Ok(_) => match why {
                 // The operator's to mend, and the developer of the client sees it first.
                 Unverified::Encrypted | Unverified::Symmetric(_) => Refusal::unserved(why.to_string()),
                 _ => Refusal::upstream(StatusCode::BAD_GATEWAY, why.to_string()),
             },
-        };
-        (event, refusal)
+        }
     }
 
-    fn event_after(&self, occasion: &Occasion<'_>, existing: &TokenClaims) -> Event {
-        let Occasion {
-            exchange,
-            recognised,
-            request,
-            issuer,
-        } = occasion;
-        // Anything but a grant for the client itself is a session.
-        let machine = recognised.preset.machine_grants.contains(&request.grant_type);
-        let trigger = if machine {
-            Trigger::PreM2mTokenCreation
-        } else {
-            Trigger::PreSessionCreation
-        };
-        let mut context = self.context(exchange, recognised);
+    pub(super) fn event_after(&self, grant: &Grant<'_>, existing: &TokenClaims) -> Event {
+        let mut context = grant.context.clone();
         let materials = Materials {
-            query: Some(&recognised.query),
-            captures: Some(&recognised.captures),
+            query: Some(grant.query),
+            captures: Some(grant.captures),
             claims: Some(existing),
             ..Materials::default()
         };
-        let mut data = facts::gather(&recognised.route, &materials, &mut context);
+        let mut data = facts::gather(grant.route, &materials, &mut context);
         let claim = |name: &str| {
             existing
                 .access_token
@@ -184,11 +234,13 @@ impl Gate {
                 .or_else(|| existing.id_token.get(name))?
                 .as_str()
         };
-        let verified_client = claim("azp").or_else(|| claim("client_id")).map(str::to_owned);
-        context.client_id = verified_client.or_else(|| request.client_id.clone());
-        context.grant_type = Some(request.grant_type.clone());
-        context.issuer = Some(issuer.identifier().to_owned());
-        context.auth_request = Some(request.asked_for());
+        let client = claim("azp").or_else(|| claim("client_id"));
+        context.client_id = client.or(grant.client_id).map(str::to_owned);
+        context.issuer = Some(grant.issuer.identifier().to_owned());
+        // Anything but a grant for the client itself is a session.
+        let grant_type = context.grant_type.as_deref().unwrap_or_default();
+        let is_client = claim("sub").is_some_and(|subject| client == Some(subject));
+        let machine = grant.preset.is_for_client(grant_type, is_client);
         if machine {
             data.remove("user");
             context = Context {
@@ -199,16 +251,21 @@ impl Gate {
             data.insert("m2m_token_claims".into(), machine_claims(&context, existing));
         }
         data.insert("claims".into(), json!(existing));
+        let trigger = if machine {
+            Trigger::PreM2mTokenCreation
+        } else {
+            Trigger::PreSessionCreation
+        };
         Event { trigger, context, data }
     }
 
     fn reissue(
         &self,
-        request: &TokenRequest,
+        grant: &Grant<'_>,
         issued: &Issued,
         tokens: &Tokens,
         add: &Additions,
-    ) -> Result<String, Unissued> {
+    ) -> Result<Reissued, Unissued> {
         let now = self.clock.now();
         let access = match &tokens.access {
             Some(verified) => Some(self.reissuer.access_token(verified, &add.access_token, now)?),
@@ -216,7 +273,8 @@ impl Gate {
         };
         let bound = Bound {
             access_token: access.as_deref(),
-            code: request.code.as_deref(),
+            code: grant.code,
+            state: grant.state,
         };
         let id = tokens
             .id
@@ -235,11 +293,10 @@ impl Gate {
                 );
             }
         }
-        let edits = [("access_token", access), ("id_token", id), ("scope", scope)];
-        let edits = edits
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, Value::String(value?))));
-        let spliced = token::splice(&issued.text, edits).map_err(|e| Unissued::Unreadable(e.to_string()))?;
-        Ok(spliced.text)
+        Ok(Reissued {
+            access_token: access,
+            id_token: id,
+            scope,
+        })
     }
 }

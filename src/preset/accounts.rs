@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn values_are_encoded_where_they_stand_and_never_read_as_names() {
         let call = call(
-            "path = \"/r/{realm}/users\"\nquery = { q = \"id:{user}\" }\nbody = { user = \"{user}\", on = false, all = [\"{user}\"] }",
+            "path = \"/r/{realm}/users\"\nquery = { q = \"id:{user}\" }\nbody = { all = [\"{user}\"], on = false, user = \"{user}\" }",
         );
         let values: Captures = [("realm", "a/b"), ("user", "x&y=\"{realm}\"")].into_iter().collect();
         assert_eq!(

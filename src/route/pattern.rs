@@ -71,6 +71,13 @@ impl Pattern {
         parts.next().is_none().then_some(Captures(taken))
     }
 
+    /// Matches a path that is this one or below it.
+    pub fn captures_above(&self, path: &str) -> Option<Captures> {
+        let upper = path.split('/').skip(1).take(self.segments.len());
+        let upper: String = upper.flat_map(|part| ["/", part]).collect();
+        self.captures(&upper)
+    }
+
     /// The path with each `{name}` filled in from `captures`; `None` where one is missing or cannot be a segment.
     pub fn fill(&self, captures: &Captures) -> Option<String> {
         let mut path = String::new();

@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
+use super::splice::without_repetitions;
 use crate::json;
 
 /// The longest token that is looked at, in bytes. No relying party takes one this long in a header.
@@ -35,6 +36,16 @@ impl<'a> Compact<'a> {
     /// Takes a token apart: exactly three parts, each in canonical base64url without padding; header and payload are
     /// JSON objects without duplicate members.
     pub(super) fn read(raw: &'a str) -> Result<Self, NotCompact> {
+        Self::read_with(raw, Some)
+    }
+
+    /// Takes a token apart likewise, and takes a member of the payload that is repeated to the letter for one: Keycloak
+    /// says `iss` twice in an authorization response. `payload` has it once then.
+    pub(super) fn read_repeating(raw: &'a str) -> Result<Self, NotCompact> {
+        Self::read_with(raw, |payload| without_repetitions(payload).ok())
+    }
+
+    fn read_with(raw: &'a str, readable: impl FnOnce(String) -> Option<String>) -> Result<Self, NotCompact> {
         if raw.len() > MAX_TOKEN {
             return Err(NotCompact::Unreadable("it is too long"));
         }
@@ -47,11 +58,14 @@ impl<'a> Compact<'a> {
         let header_bytes = decode(header).ok_or(NotCompact::Unreadable("its header is not canonical base64url"))?;
         let payload = decode(payload).ok_or(NotCompact::Unreadable("its payload is not canonical base64url"))?;
         let signature = decode(signature).ok_or(NotCompact::Unreadable("its signature is not canonical base64url"))?;
+        let not_strict = NotCompact::Unreadable("its payload is not one strict JSON object");
+        let payload = String::from_utf8(payload).map_err(|_| NotCompact::Unreadable("its payload is not UTF-8"))?;
+        let payload = readable(payload).ok_or(not_strict)?;
         Ok(Self {
             signed,
             header: object(&header_bytes).ok_or(NotCompact::Unreadable("its header is not one strict JSON object"))?,
-            claims: object(&payload).ok_or(NotCompact::Unreadable("its payload is not one strict JSON object"))?,
-            payload: String::from_utf8(payload).map_err(|_| NotCompact::Unreadable("its payload is not UTF-8"))?,
+            claims: object(payload.as_bytes()).ok_or(not_strict)?,
+            payload,
             header_bytes,
             signature,
         })

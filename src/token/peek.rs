@@ -10,6 +10,28 @@ use super::jws::MAX_TOKEN;
 /// The `iss` that a JWT under a public-key algorithm claims. `None` for opaque tokens and for those that only their issuer
 /// can verify. Never a ground to trust a token, only to refuse it.
 pub fn claimed_issuer(raw: &str) -> Option<String> {
+    let (header, claims) = parts(raw)?;
+    let algorithm = header.get("alg").and_then(Value::as_str)?;
+    let is_public = !algorithm.starts_with("HS") && algorithm != "none";
+    is_public
+        .then(|| claims.get("iss")?.as_str().map(str::to_owned))
+        .flatten()
+}
+
+/// Whether a JWT says of itself that it is an ID token, by a `typ` claim such as Keycloak's. Only to know what it has to be
+/// verified as.
+pub fn claims_to_be_id_token(raw: &str) -> bool {
+    parts(raw).is_some_and(|(_, claims)| claims.get("typ").and_then(Value::as_str) == Some("ID"))
+}
+
+/// Whether a text has the form of a JWT, signed or encrypted, whatever it says.
+pub fn is_jwt_shaped(raw: &str) -> bool {
+    let mut parts = raw.split('.');
+    let header = parts.next().and_then(|header| URL_SAFE_NO_PAD.decode(header).ok());
+    header.is_some_and(|header| header.trim_ascii_start().starts_with(b"{")) && matches!(parts.count(), 2 | 4)
+}
+
+fn parts(raw: &str) -> Option<(Value, Value)> {
     if raw.len() > MAX_TOKEN || raw.matches('.').count() != 2 {
         return None;
     }
@@ -17,10 +39,5 @@ pub fn claimed_issuer(raw: &str) -> Option<String> {
         .split('.')
         .take(2)
         .map(|part| json::parse(&URL_SAFE_NO_PAD.decode(part).ok()?).ok());
-    let (header, claims) = (parts.next()??, parts.next()??);
-    let algorithm = header.get("alg").and_then(Value::as_str)?;
-    let is_public = !algorithm.starts_with("HS") && algorithm != "none";
-    is_public
-        .then(|| claims.get("iss")?.as_str().map(str::to_owned))
-        .flatten()
+    Some((parts.next()??, parts.next()??))
 }

@@ -12,7 +12,7 @@ use super::{
     keyring::KeyRing,
     restore::{Restored, Unrestorable, restore},
     splice::{Unspliceable, splice},
-    verify::Verified,
+    verify::{Nature, Verified},
 };
 
 /// Signs the upstream's tokens anew and restores them. Holds no state about any token: replicas with the same keys and
@@ -31,6 +31,8 @@ pub struct Bound<'a> {
     pub access_token: Option<&'a str>,
     /// The authorization code.
     pub code: Option<&'a str>,
+    /// The `state` of the authorization request.
+    pub state: Option<&'a str>,
 }
 
 /// Why a token was not signed anew.
@@ -92,7 +94,7 @@ impl Reissuer {
     /// Signs an access token anew with these claims added, or replaced where the upstream set them. All other claims
     /// stay byte for byte.
     pub fn access_token(&self, token: &Verified, add: &Map<String, Value>, now: Timestamp) -> Result<String, Unissued> {
-        if token.is_id_token() {
+        if token.nature() != Nature::AccessToken {
             return Err(Unissued::WrongKind);
         }
         self.reissue(token, add, &[], now)
@@ -106,13 +108,13 @@ impl Reissuer {
         bound: &Bound<'_>,
         now: Timestamp,
     ) -> Result<String, Unissued> {
-        if !token.is_id_token() {
+        if token.nature() != Nature::IdToken {
             return Err(Unissued::WrongKind);
         }
         let values = [
             ("at_hash", bound.access_token),
             ("c_hash", bound.code),
-            ("s_hash", None),
+            ("s_hash", bound.state),
         ];
         let ours = self.algorithm.for_upstream(token.algorithm());
         let mut hashes = Vec::new();
@@ -126,6 +128,32 @@ impl Reissuer {
             }
         }
         self.reissue(token, add, &hashes, now)
+    }
+
+    /// Signs anew what the upstream says to a client in a JWT that is no token: an authorization response, userinfo, an
+    /// introspection response. Members of `edit` are replaced or added, those of `without` left out. No capsule: it never
+    /// travels back.
+    pub fn statement(
+        &self,
+        statement: &Verified,
+        edit: &Map<String, Value>,
+        without: &[&str],
+        now: Timestamp,
+    ) -> Result<String, Unissued> {
+        if statement.nature() != Nature::Statement {
+            return Err(Unissued::WrongKind);
+        }
+        let edited = if without.is_empty() {
+            let edits = edit.iter().map(|(name, value)| (name.as_str(), value.clone()));
+            splice(statement.payload(), edits).map_err(unreadable)?.text
+        } else {
+            let mut claims = statement.claims().clone();
+            claims.retain(|name, _| !without.contains(&name.as_str()));
+            claims.extend(edit.clone());
+            Value::Object(claims).to_string()
+        };
+        let (algorithm, kid) = self.signer(statement, now)?;
+        self.sign(statement, algorithm, kid, &edited)
     }
 
     /// Restores the upstream's token from one of ours. `exp` is not looked at: an expired `id_token_hint` must still
@@ -147,12 +175,7 @@ impl Reissuer {
         if let Some(name) = add.keys().find(|name| RESERVED.contains(&name.as_str())) {
             return Err(Unissued::Reserved(name.clone()));
         }
-        let algorithm = self.algorithm.for_upstream(token.algorithm());
-        let kid = self
-            .ring
-            .signing_kid(algorithm, now)
-            .ok_or(Unissued::NoKey(algorithm))?;
-
+        let (algorithm, kid) = self.signer(token, now)?;
         let added = add.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let hashed = hashes.iter().map(|(name, hash)| (*name, Value::from(hash.as_str())));
         let edited = splice(token.payload(), added.chain(hashed)).map_err(unreadable)?;
@@ -171,9 +194,19 @@ impl Reissuer {
         };
         let sealed = self.sealer.seal(&contents, &outer).ok_or(Unissued::Crypto)?;
         let payload = splice(&edited.text, [(capsule::CLAIM, sealed.into())]).map_err(unreadable)?;
+        self.sign(token, algorithm, kid, &payload.text)
+    }
 
+    /// The algorithm for a token of the upstream, and the key for it.
+    fn signer(&self, token: &Verified, now: Timestamp) -> Result<(Algorithm, &str), Unissued> {
+        let algorithm = self.algorithm.for_upstream(token.algorithm());
+        let kid = self.ring.signing_kid(algorithm, now);
+        Ok((algorithm, kid.ok_or(Unissued::NoKey(algorithm))?))
+    }
+
+    fn sign(&self, token: &Verified, algorithm: Algorithm, kid: &str, payload: &str) -> Result<String, Unissued> {
         let header = header(token, algorithm, kid).to_string();
-        let signed = jws::signing_input(header.as_bytes(), payload.text.as_bytes());
+        let signed = jws::signing_input(header.as_bytes(), payload.as_bytes());
         let signature = self
             .ring
             .sign(kid, algorithm, signed.as_bytes())

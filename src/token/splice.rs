@@ -91,6 +91,37 @@ pub(super) struct Member {
 
 /// The top-level members of an object's text, in order.
 pub(super) fn members(text: &str) -> Result<Vec<Member>, Unspliceable> {
+    let members = all_members(text)?;
+    let mut names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair.first() == pair.last()) {
+        return Err(Unspliceable::NotAnObject);
+    }
+    Ok(members)
+}
+
+/// The text with each member once, where all its occurrences have the same text; the first one stays where it stands.
+pub(super) fn without_repetitions(text: String) -> Result<String, Unspliceable> {
+    let members = all_members(&text)?;
+    let (mut kept, mut repeats): (Vec<&Member>, bool) = (Vec::new(), false);
+    for member in &members {
+        match kept.iter().find(|known| known.name == member.name) {
+            None => kept.push(member),
+            Some(known) if text.get(known.value.clone()) == text.get(member.value.clone()) => repeats = true,
+            Some(_) => return Err(Unspliceable::NotAnObject),
+        }
+    }
+    if !repeats {
+        return Ok(text);
+    }
+    let written = kept.iter().map(|member| {
+        let value = text.get(member.value.clone()).ok_or(Unspliceable::OutOfRange)?;
+        Ok(format!("{}:{value}", Value::from(member.name.as_str())))
+    });
+    Ok(format!("{{{}}}", written.collect::<Result<Vec<_>, _>>()?.join(",")))
+}
+
+fn all_members(text: &str) -> Result<Vec<Member>, Unspliceable> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let members = reader
         .deserialize_map(Members { text })
@@ -140,9 +171,6 @@ impl<'de> Visitor<'de> for Members<'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members: Vec<Member> = Vec::new();
         while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-            if members.iter().any(|member| member.name == name) {
-                return Err(de::Error::custom("a member occurs twice"));
-            }
             // A raw value is borrowed from the text itself, so its address tells where it stands.
             let start = value.get().as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
             let place = start..start.wrapping_add(value.get().len());
@@ -223,6 +251,19 @@ mod tests {
                 Err(Unspliceable::NotAnObject),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_repeated_to_the_letter_is_one() {
+        for (text, expected) in [
+            (r#"{ "a": 1 }"#, Some(r#"{ "a": 1 }"#)),
+            (r#"{"a":"x","b":1e400,"\u0061":"x"}"#, Some(r#"{"a":"x","b":1e400}"#)),
+            (r#"{"a":1,"a":2}"#, None),
+            (r#"{"a":"x","a":"\u0078"}"#, None),
+            ("[]", None),
+        ] {
+            assert_eq!(without_repetitions(text.to_owned()).ok().as_deref(), expected, "{text}");
         }
     }
 

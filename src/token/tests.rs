@@ -124,6 +124,7 @@ pub(super) const EXPECTED_ID: Expected<'static> = Expected {
         nonce: Some(NONCE),
         access_token: Some(ACCESS_TOKEN),
         code: Some(CODE),
+        state: None,
     },
 };
 

@@ -38,7 +38,32 @@ pub enum Kind<'a> {
         access_token: Option<&'a str>,
         /// The authorization code it was exchanged for; `c_hash`, where present, must fit it.
         code: Option<&'a str>,
+        /// The `state` beside it in the front channel; `s_hash`, where present, must fit it.
+        state: Option<&'a str>,
     },
+    /// The parameters of an authorization response in one JWT (JARM §2.1).
+    AuthorizationResponse {
+        /// The requesting client: `aud` must hold it.
+        client_id: Option<&'a str>,
+    },
+    /// A signed userinfo response (OpenID Connect Core §5.3.2).
+    Userinfo {
+        /// The client whose access token was presented: `aud` must hold it.
+        client_id: Option<&'a str>,
+    },
+    /// A signed introspection response (RFC 9701 §5).
+    Introspection {
+        /// The resource server that asks: `aud` must hold it.
+        client_id: Option<&'a str>,
+    },
+}
+
+/// What a token was verified as, and may be signed anew as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    AccessToken,
+    IdToken,
+    Statement,
 }
 
 /// A token of the upstream that a strict relying party would accept. Only [`verify`] makes one.
@@ -51,7 +76,7 @@ pub struct Verified {
     payload: String,
     claims: Map<String, Value>,
     signature: Vec<u8>,
-    id_token: bool,
+    nature: Nature,
 }
 
 /// Why a token was not verified. Shows no claim's value.
@@ -102,7 +127,11 @@ pub enum Unverified {
 /// header's `kid` only picks a key and `alg` must fit it; `jku`, `x5u`, `x5c` and `jwk` are never used, `crit` never
 /// accepted (RFC 8725 §3).
 pub fn verify(raw: &str, keys: &UpstreamKeys, expected: &Expected<'_>, now: Timestamp) -> Result<Verified, Unverified> {
-    let compact = Compact::read(raw).map_err(|error| match error {
+    let compact = match expected.kind {
+        Kind::AuthorizationResponse { .. } => Compact::read_repeating(raw),
+        _ => Compact::read(raw),
+    };
+    let compact = compact.map_err(|error| match error {
         NotCompact::Parts(5) => Unverified::Encrypted,
         NotCompact::Parts(_) => Unverified::NotAJwt,
         NotCompact::Unreadable(why) => Unverified::Malformed(why),
@@ -119,7 +148,13 @@ pub fn verify(raw: &str, keys: &UpstreamKeys, expected: &Expected<'_>, now: Time
         payload: compact.payload,
         claims: compact.claims,
         signature: compact.signature,
-        id_token: matches!(expected.kind, Kind::IdToken { .. }),
+        nature: match expected.kind {
+            Kind::AccessToken { .. } => Nature::AccessToken,
+            Kind::IdToken { .. } => Nature::IdToken,
+            Kind::AuthorizationResponse { .. } | Kind::Userinfo { .. } | Kind::Introspection { .. } => {
+                Nature::Statement
+            }
+        },
     })
 }
 
@@ -141,7 +176,11 @@ impl Verified {
 
     /// Whether it was verified as an ID token.
     pub fn is_id_token(&self) -> bool {
-        self.id_token
+        self.nature == Nature::IdToken
+    }
+
+    pub(super) fn nature(&self) -> Nature {
+        self.nature
     }
 
     pub(super) fn header(&self) -> &Map<String, Value> {
@@ -166,7 +205,7 @@ impl std::fmt::Debug for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Verified")
             .field("algorithm", &self.algorithm)
-            .field("id_token", &self.id_token)
+            .field("nature", &self.nature)
             .finish_non_exhaustive()
     }
 }
@@ -196,12 +235,15 @@ fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Unverified> {
 /// events and DPoP proofs are signed with the same keys.
 fn check_type(header: &Map<String, Value>, kind: &Kind<'_>) -> Result<(), Unverified> {
     let name = match header.get("typ") {
+        // RFC 9701 §5 wants it there, so that no other JWT is taken for an answer about a token.
+        None if matches!(kind, Kind::Introspection { .. }) => return Err(Unverified::Header("`typ` is missing")),
         None => return Ok(()),
         Some(Value::String(name)) => name.to_ascii_lowercase(),
         Some(_) => return Err(Unverified::Header("`typ` is not a string")),
     };
     match (name.strip_prefix("application/").unwrap_or(&name), kind) {
-        ("jwt", _) | ("at+jwt", Kind::AccessToken { .. }) => Ok(()),
+        ("token-introspection+jwt", Kind::Introspection { .. }) | ("at+jwt", Kind::AccessToken { .. }) => Ok(()),
+        ("jwt", kind) if !matches!(kind, Kind::Introspection { .. }) => Ok(()),
         _ => Err(Unverified::Header("`typ` is that of another kind of token")),
     }
 }

@@ -84,6 +84,11 @@ impl<T> Remembered<T> {
         self.fetch(&mut attempts).await
     }
 
+    /// The copy at hand, however old; asks nobody.
+    pub fn at_hand(&self) -> Option<Arc<T>> {
+        self.kept().as_ref().map(|copy| Arc::clone(&copy.value))
+    }
+
     /// The document, fetched anew because the copy lacks something (a key of an unknown `kid`); at most once in 10 s,
     /// otherwise the copy.
     pub async fn refetch(&self) -> Result<Arc<T>, UpstreamError> {

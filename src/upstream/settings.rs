@@ -31,6 +31,11 @@ pub struct Settings {
     /// it. Default: `30s`.
     #[serde(default = "response_timeout")]
     pub response_timeout: Period,
+    /// What is done with a token of the provider's own that is found in any answer, header or body, on its way out: `block`
+    /// ends the answer before the token, `log` lets it pass and says so, `off` does not look. Answers are then asked for
+    /// uncompressed, save scripts, styles, fonts and images. Default: `block`.
+    #[serde(default)]
+    pub egress: Egress,
     /// Fields of the signup form that are sent to interceptors as `user.attributes`; passwords never are.
     #[serde(default)]
     pub signup_attributes: Vec<String>,
@@ -75,6 +80,19 @@ pub enum IssuerPolicy {
     Preserve,
     /// It becomes the public URL; not in this version.
     Rewrite,
+}
+
+/// What becomes of an answer with a token of the upstream's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Egress {
+    /// It ends before the token.
+    #[default]
+    Block,
+    /// It passes, with a record.
+    Log,
+    /// Nobody looks.
+    Off,
 }
 
 impl Settings {

@@ -7,6 +7,8 @@ mod consults;
 #[cfg(test)]
 mod denials;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod invariants;

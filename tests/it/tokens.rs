@@ -1,8 +1,11 @@
 //! Tokens on their way to the client: every grant, both tokens, the claims that an interceptor adds.
 
 mod defects;
+mod front_channel;
+mod grants;
 mod outages;
 mod restored;
+mod statements;
 
 use serde_json::json;
 use tollgate::{

@@ -14,7 +14,7 @@ import { secretOf } from './realm.mjs';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
 mkdirSync(folder, { recursive: true });
-const [keycloak, management, tollgate, rp, smtp] = await freePorts(5);
+const [keycloak, management, tollgate, rp, smtp, ciba] = await freePorts(6);
 console.log(`ports: Keycloak ${keycloak} (management ${management}), Tollgate ${tollgate}, relying party ${rp}, mail ${smtp}`);
 console.log(`logs, audits and events: ${folder}`);
 
@@ -27,7 +27,9 @@ const env = {
   KEYCLOAK_PUBLIC: `http://127.0.0.1:${tollgate}`,
   KEYCLOAK_ADMIN: secretOf('admin'),
   // The laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
-  KEYCLOAK_OPTIONS: '--http-accept-non-normalized-paths=true',
+  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/`,
+  // Whoever asks a user on another device (CIBA) is asked here.
+  CIBA_PORT: String(ciba),
   TOLLGATE_PORT: String(tollgate),
   RP_PORT: String(rp),
   SMTP_PORT: String(smtp),

@@ -91,6 +91,7 @@ fn half_hashes_and_parties_are_not_demanded_where_they_cannot_be_known() {
             nonce: None,
             access_token: None,
             code: None,
+            state: None,
         },
     };
     accepted(

@@ -27,6 +27,7 @@ fn relying_parties_accept_both_tokens_with_the_algorithm_of_the_upstream() {
         let bound = Bound {
             access_token: Some(&access),
             code: Some(CODE),
+            state: None,
         };
         let id = verified_id(&id_token(algorithm));
         let id = tollgate
@@ -43,6 +44,7 @@ fn relying_parties_accept_both_tokens_with_the_algorithm_of_the_upstream() {
                 nonce: Some(NONCE),
                 access_token: Some(&access),
                 code: Some(CODE),
+                state: None,
             },
         };
         let read = relying_party_accepts(&id, tollgate, &expected);
@@ -152,6 +154,7 @@ fn a_fixed_algorithm_signs_everything_and_half_hashes_follow_it() {
     let bound = Bound {
         access_token: Some(&access),
         code: Some(CODE),
+        state: None,
     };
     let reissued = tollgate.id_token(&id, &Map::new(), &bound, now()).unwrap();
     let claims: Value = serde_json::from_str(&payload_of(&reissued)).unwrap();

@@ -62,9 +62,9 @@ proptest! {
         ];
         let payload = splice(&payload, hashes).unwrap().text;
         let raw = sign(&world.upstream, algorithm, &bytes(&header(&world.upstream, algorithm)), payload.as_bytes());
-        let kind = Kind::IdToken { client_id: Some(CLIENT), nonce: None, access_token: Some(ACCESS_TOKEN), code: Some(&code) };
+        let kind = Kind::IdToken { client_id: Some(CLIENT), nonce: None, access_token: Some(ACCESS_TOKEN), code: Some(&code), state: None };
         let token = verify(&raw, &world.upstream_keys, &Expected { issuer: ISSUER, kind }, now()).unwrap();
-        let bound = Bound { access_token: Some("another"), code: Some(&code) };
+        let bound = Bound { access_token: Some("another"), code: Some(&code), state: None };
         let reissued = world.tollgate.id_token(&token, &object(json!({"plan": "gold"})), &bound, now()).unwrap();
         let restored = world.tollgate.restore(&reissued).unwrap();
         prop_assert_eq!(restored.original, raw);

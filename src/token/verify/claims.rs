@@ -18,7 +18,9 @@ pub(super) fn check(
     if claims.text("iss")?.ok_or(missing("iss"))? != expected.issuer {
         return Err(refused("iss", "is not the upstream's issuer"));
     }
-    times(claims, now)?;
+    // An access or ID token and an authorization response must end; what is said about one need not (RFC 9701 §5).
+    let must_end = !matches!(expected.kind, Kind::Userinfo { .. } | Kind::Introspection { .. });
+    times(claims, must_end, now)?;
     let audiences = claims.audiences()?;
     // A logout token of the time before explicit types differs from an ID token by this claim alone
     // (OpenID Connect Back-Channel Logout §2.4).
@@ -36,6 +38,7 @@ pub(super) fn check(
             nonce,
             access_token,
             code,
+            state,
         } => {
             claims
                 .text("sub")?
@@ -51,16 +54,48 @@ pub(super) fn check(
             }
             half_hash(claims, "at_hash", algorithm, access_token)?;
             half_hash(claims, "c_hash", algorithm, code)?;
-            half_hash(claims, "s_hash", algorithm, None)
+            half_hash(claims, "s_hash", algorithm, state)
+        }
+        Kind::AuthorizationResponse { client_id } => {
+            parties(claims, &audiences.ok_or(missing("aud"))?, client_id)?;
+            none_of(
+                claims,
+                &["sub", "typ", "azp", "client_id", "nonce", "at_hash", "c_hash"],
+            )
+        }
+        Kind::Userinfo { client_id } => {
+            claims.text("sub")?.ok_or(missing("sub"))?;
+            parties(claims, &audiences.ok_or(missing("aud"))?, client_id)?;
+            none_of(claims, &["typ", "nonce", "at_hash", "c_hash"])
+        }
+        Kind::Introspection { client_id } => {
+            parties(claims, &audiences.ok_or(missing("aud"))?, client_id)?;
+            if claims.seconds("iat")?.is_none() {
+                return Err(missing("iat"));
+            }
+            if !claims.0.get("token_introspection").is_some_and(Value::is_object) {
+                return Err(missing("token_introspection"));
+            }
+            none_of(claims, &["sub", "nonce", "at_hash", "c_hash"])
         }
     }
 }
 
-fn times(claims: Claims<'_>, now: Timestamp) -> Result<(), Unverified> {
+/// Refuses a token in the place of something that is signed without a verdict and a capsule.
+fn none_of(claims: Claims<'_>, names: &[&'static str]) -> Result<(), Unverified> {
+    match names.iter().find(|name| claims.0.contains_key(**name)) {
+        Some(name) => Err(refused(name, "is that of a token")),
+        None => Ok(()),
+    }
+}
+
+fn times(claims: Claims<'_>, must_end: bool, now: Timestamp) -> Result<(), Unverified> {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of any date we meet fit 53 bits")]
     let now = now.as_millisecond() as f64 / 1000.0;
-    if claims.seconds("exp")?.ok_or(missing("exp"))? <= now - LEEWAY_SECONDS {
-        return Err(refused("exp", "is past"));
+    match claims.seconds("exp")? {
+        Some(end) if end <= now - LEEWAY_SECONDS => return Err(refused("exp", "is past")),
+        None if must_end => return Err(missing("exp")),
+        _ => {}
     }
     for claim in ["nbf", "iat"] {
         if claims.seconds(claim)?.is_some_and(|time| time > now + LEEWAY_SECONDS) {

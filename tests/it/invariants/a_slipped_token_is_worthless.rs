@@ -130,11 +130,18 @@ async fn discovery_announces_what_is_served_and_nothing_else() {
     let document = idp.get("/.well-known/openid-configuration").send().await.json();
     assert_eq!(document["issuer"], *idp.issuer);
     assert_eq!(document["id_token_signing_alg_values_supported"], json!(["ES256"]));
-    assert_eq!(document["response_types_supported"], json!(["code"]));
-    assert_eq!(document["response_modes_supported"], json!(["query", "form_post"]));
-    assert_eq!(document["grant_types_supported"], json!(["authorization_code"]));
-    assert!(document.get("userinfo_signing_alg_values_supported").is_none());
-    assert!(document.get("backchannel_authentication_endpoint").is_none());
+    let response_types = json!(["code", "id_token", "code token"]);
+    assert_eq!(document["response_types_supported"], response_types);
+    // The mode `web_message` and encryption are the stub's alone.
+    assert_eq!(
+        document["response_modes_supported"],
+        json!(["query", "form_post", "query.jwt"])
+    );
+    let grants = json!(["authorization_code", "urn:openid:params:grant-type:ciba"]);
+    assert_eq!(document["grant_types_supported"], grants);
+    assert_eq!(document["userinfo_signing_alg_values_supported"], json!(["ES256"]));
+    assert!(document.get("userinfo_encryption_alg_values_supported").is_none());
+    assert_eq!(document["backchannel_token_delivery_modes_supported"], json!(["poll"]));
     assert_eq!(document["x_other"], json!({"kept": [1, 2]}));
 }
 

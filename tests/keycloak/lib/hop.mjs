@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 
 export class Hop {
-  /** `{ method, target, headers, body, status, answer }` in the order of arrival. */
+  /** `{ method, target, headers, body, status, location, answer }` in the order of arrival. */
   exchanges = [];
 
   static async open(upstream) {
@@ -26,7 +26,7 @@ export class Hop {
             response.write(chunk);
           });
           answer.on('end', () => {
-            Object.assign(exchange, { status: answer.statusCode, answer: Buffer.concat(got).toString('utf8') });
+            Object.assign(exchange, { status: answer.statusCode, location: answer.headers.location, answer: Buffer.concat(got).toString('utf8') });
             response.end();
           });
         },

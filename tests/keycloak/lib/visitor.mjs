@@ -4,7 +4,8 @@ import { realmName } from '../realm.mjs';
 import { paths } from './keycloak.mjs';
 import { form, send, urlencoded } from './wire.mjs';
 
-const unescape = (html) => html.replaceAll('&amp;', '&').replaceAll('&quot;', '"').replaceAll('&#39;', "'").replaceAll('&lt;', '<').replaceAll('&gt;', '>');
+const entities = { amp: '&', quot: '"', apos: "'", lt: '<', gt: '>' };
+const unescape = (html) => html.replace(/&(?:#(\d+)|(\w+));/g, (whole, code, name) => (code ? String.fromCodePoint(Number(code)) : (entities[name] ?? whole)));
 
 const attribute = (tag, name) => {
   const found = new RegExp(`\\b${name}\\s*=\\s*"([^"]*)"`, 'i').exec(tag);

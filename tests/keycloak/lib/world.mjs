@@ -116,6 +116,11 @@ export class World {
     for (const [, name, value] of text.matchAll(/"(access_token|refresh_token|id_token|device_code)"\s*:\s*"([^"]+)"/g)) this.canaries.add(name, value);
   }
 
+  /** The tokens and codes that a redirect or a page takes to a client. */
+  #rememberInFront(text) {
+    for (const [, name, value] of text.matchAll(/(?:[?#&]|NAME=")(access_token|id_token|code|response)(?:=|" VALUE=")([\w.~-]{16,})/g)) this.canaries.add(name, value);
+  }
+
   /** Remembers the tokens of an answer that some library got. */
   keep(tokens) {
     for (const name of ['access_token', 'refresh_token', 'id_token', 'device_code']) if (tokens[name]) this.canaries.add(name, tokens[name]);
@@ -125,7 +130,10 @@ export class World {
   /** Ends what was started, and leaves the canaries and what Tollgate told the interceptors for the scan after the last suite. */
   async close() {
     await this.tollgate.stop();
-    for (const { answer = '' } of this.hop.exchanges) this.#remember({ text: answer });
+    for (const { answer = '', location = '' } of this.hop.exchanges) {
+      this.#remember({ text: answer });
+      this.#rememberInFront(`${location} ${answer}`);
+    }
     writeFileSync(join(this.folder, 'events.jsonl'), this.hooks.calls.map((call) => `${call.body}\n`).join(''));
     this.canaries.leave(this.folder);
     this.hooks.close();

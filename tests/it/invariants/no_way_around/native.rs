@@ -106,13 +106,17 @@ async fn a_token_is_not_fetched_by_another_method() {
             }
         }
         assert!(idp.stub.at(path).is_empty(), "{:?}", idp.stub.at(path));
-        // A browser asks before it posts.
-        let preflight = idp
-            .call("OPTIONS", path)
-            .header("origin", "https://app.example.com")
-            .send()
-            .await;
-        assert_eq!(preflight.status, 200, "{preflight:?}");
+        // A browser asks before it posts; an upstream that would answer that with tokens is stopped.
+        for (tokens, status) in [(json!({}), 200), (idp.good_tokens(), 502)] {
+            idp.hands_out(tokens);
+            let preflight = idp
+                .call("OPTIONS", path)
+                .header("origin", "https://app.example.com")
+                .send()
+                .await;
+            assert_eq!(preflight.status, status, "{preflight:?}");
+            assert!(!preflight.text().contains("eyJ"), "{preflight:?}");
+        }
         assert_eq!(idp.stub.at(path)[0].method, "OPTIONS");
     }
 }
