@@ -10,6 +10,7 @@ mod layers;
 mod log;
 mod mask;
 mod read;
+mod routes;
 mod source;
 mod tree;
 mod words;
@@ -34,7 +35,9 @@ pub use self::{
     log::{Log, LogFormat},
 };
 use self::{read::read, source::Source};
-use crate::{audit, clock::Period, interceptor, listen, misconfigured::Misconfigured, route::Route, token, upstream};
+use crate::{
+    audit, clock::Period, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, token, upstream,
+};
 
 /// A configuration that was read completely. What its values come to is judged where modules are built from them;
 /// [`Config::errors`] shows what they found.
@@ -63,6 +66,9 @@ pub struct Config {
     /// The listener for the operator.
     #[serde(default)]
     pub admin: Admin,
+    /// Where clients are.
+    #[serde(default)]
+    pub geo: geo::Settings,
     /// How denials look.
     #[serde(default)]
     pub denial: Denial,

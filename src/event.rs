@@ -19,15 +19,18 @@ pub enum Trigger {
     /// A token for a client itself is about to be handed out.
     #[serde(rename = "PRE_M2M_TOKEN_CREATION")]
     PreM2mTokenCreation,
+    /// A client is about to register itself, or to change its registration (RFC 7591, RFC 7592).
+    PreClientRegistration,
 }
 
 impl Trigger {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::PreSignup,
         Self::PreSessionCreation,
         Self::PreUserInvitation,
         Self::PreM2mTokenCreation,
+        Self::PreClientRegistration,
     ];
 
     /// The name on the wire, such as `PRE_SIGNUP`.
@@ -37,6 +40,7 @@ impl Trigger {
             Self::PreSessionCreation => "PRE_SESSION_CREATION",
             Self::PreUserInvitation => "PRE_USER_INVITATION",
             Self::PreM2mTokenCreation => "PRE_M2M_TOKEN_CREATION",
+            Self::PreClientRegistration => "PRE_CLIENT_REGISTRATION",
         }
     }
 

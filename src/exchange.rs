@@ -2,6 +2,7 @@
 
 mod arrival;
 mod content;
+mod device;
 mod framing;
 mod headers;
 mod outside;
@@ -121,6 +122,11 @@ impl Exchange {
     /// The `User-Agent` header.
     pub fn user_agent(&self) -> Option<&str> {
         self.header(&header::USER_AGENT)
+    }
+
+    /// `Desktop`, `Mobile`, `Tablet` or `Unknown`, as far as `User-Agent` says.
+    pub fn device_type(&self) -> &'static str {
+        device::device_type(self.user_agent().unwrap_or_default())
     }
 
     /// Whether the client asks for a WebSocket (RFC 6455 §4.1).

@@ -45,6 +45,7 @@ use crate::{
     body::{self, Body},
     clock::Clock,
     exchange::{Arrival, Exchange, Outside},
+    geo::Geo,
     interceptor::Interceptors,
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
@@ -87,6 +88,8 @@ pub struct Parts {
     pub upstream_keys: Publish,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
+    /// Where clients are.
+    pub geo: Geo,
     /// Acts at the upstream's admin API, where the operator gave an account for it.
     pub service_account: Option<ServiceAccount>,
     /// Which users must have been asked about before they get a token.
@@ -100,8 +103,8 @@ pub struct Gate {
     preset: ArcSwapOption<Preset>,
     issuers: Issuers,
     learned: Learned,
-    natives: Natives,
     asked: Asked,
+    natives: Natives,
     tasks: TaskTracker,
 }
 
@@ -124,8 +127,8 @@ impl Gate {
             issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
             preset: ArcSwapOption::new(known),
             learned: Learned::default(),
-            natives: Natives::default(),
             asked: Asked::default(),
+            natives: Natives::default(),
             tasks: TaskTracker::new(),
             origin,
             parts,

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod facts;
 pub mod form;
 pub mod gate;
+pub mod geo;
 pub mod interceptor;
 pub mod json;
 pub mod listen;

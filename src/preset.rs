@@ -150,6 +150,12 @@ impl Preset {
         self
     }
 
+    /// Leaves out the routes that are not in force.
+    pub fn keeping(mut self, in_force: impl Fn(&Route) -> bool) -> Self {
+        self.routes.retain(|route| in_force(route));
+        self
+    }
+
     /// Whether paths must be learned from discovery before anything can be recognised.
     pub fn needs_discovery(&self) -> bool {
         self.routes.iter().any(|route| route.path.discovered().is_some())

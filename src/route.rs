@@ -70,6 +70,9 @@ pub struct Route {
     /// them it is the page that the browser says it came from, if it does.
     #[serde(default)]
     pub back: Vec<String>,
+    /// The protocol that the route belongs to, where the operator can leave it unguarded as a whole.
+    #[serde(default)]
+    pub protocol: Option<Protocol>,
     /// For `refuse`: the reason that the client is told.
     #[serde(default)]
     pub because: Option<String>,
@@ -101,6 +104,14 @@ pub enum Action {
     Refuse,
     /// Stream through: an operator's way to switch a preset's route off.
     Pass,
+}
+
+/// A protocol beside OpenID Connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// SAML 2.0: `[upstream] saml` says what becomes of it.
+    Saml,
 }
 
 /// A body encoding that Tollgate reads as the upstream does.

@@ -15,10 +15,10 @@ use crate::{
     config::{Config, ConfigErrors},
     exchange::Outside,
     gate::{Gate, Parts},
+    geo::Geo,
     interceptor::Interceptors,
     listen::Listener,
     misconfigured::Misconfigured,
-    preset::Preset,
     refusal::Page,
     upstream::{RelyingParties, ServiceAccount, Upstream},
 };
@@ -105,7 +105,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
     );
     let upstream = keep(&mut findings, Upstream::new(&config.upstream, base));
-    let preset = keep(&mut findings, Preset::load(&config.upstream.preset, &config.routes));
+    let preset = keep(&mut findings, config.preset());
     let reissuer = keep(&mut findings, config.tokens.reissuer(base));
     let service_account = match (&config.upstream.service_account, &outside, &upstream, &preset) {
         (Some(settings), Some(outside), Some(upstream), Some(preset)) => {
@@ -119,6 +119,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         }
         _ => None,
     };
+    let geo = keep(&mut findings, Geo::open(&config.geo, base));
     let page = match &config.denial.page {
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
         None => Some(Page::default()),
@@ -171,6 +172,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         upstream_keys: config.jwks.upstream_keys,
         relying_parties,
         warn_size: config.tokens.warn_size,
+        geo: geo.unwrap_or_default(),
         service_account,
         late_signup: config.upstream.late_signup,
     }))

@@ -30,7 +30,7 @@ pub use self::{
     relying_parties::{LogoutSettings, RelyingParties, RelyingParty, Told, Untold},
     remembered::{Lifetime, Remembered},
     service::{ServiceAccount, ServiceError, Settings as ServiceSettings},
-    settings::{Egress, IssuerPolicy, LateSignup, Settings},
+    settings::{Egress, IssuerPolicy, LateSignup, Saml, Settings},
 };
 use crate::{body::Body, misconfigured::Misconfigured};
 

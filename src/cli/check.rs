@@ -42,8 +42,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
     local::nets(config, &mut findings)?;
     local::audit(config, &mut findings)?;
     local::page(config, &mut findings)?;
+    local::geo(config, &mut findings)?;
     let interceptors = local::interceptors(config, &mut findings)?;
     local::lock_out(config, &mut findings)?;
+    local::saml(config, &mut findings)?;
     let preset = local::preset(config, &mut findings)?;
     if arguments.offline {
         findings.note("network", "not looked at: `--offline`")?;

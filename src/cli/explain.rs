@@ -70,7 +70,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
     };
     let request = Request { arguments, form, query };
 
-    let preset = Preset::load(&config.upstream.preset, &config.routes).map_err(|wrong| config.errors([&wrong]))?;
+    let preset = config.preset().map_err(|wrong| config.errors([&wrong]))?;
     let base: Option<Uri> = config.upstream.url.parse().ok();
     let preset = preset.below(base.as_ref().map_or("", |uri| uri.path().trim_end_matches('/')));
     let candidates = preset.candidates(arguments.method.as_str(), target.path());

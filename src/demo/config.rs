@@ -59,6 +59,7 @@ pub(super) fn secret_file(trigger: Trigger) -> &'static str {
         Trigger::PreSessionCreation => "secrets/session.key",
         Trigger::PreUserInvitation => "secrets/invitation.key",
         Trigger::PreM2mTokenCreation => "secrets/machine.key",
+        Trigger::PreClientRegistration => "secrets/registration.key",
     }
 }
 
@@ -69,7 +70,8 @@ pub(super) const KEYS: &str = "signing";
 /// The file of the capsule's secret.
 pub(super) const CAPSULE_SECRET: &str = "capsule.key";
 
-const INTERCEPTORS: [(&str, Trigger); 4] = [
+/// The triggers that the demonstration shows; its provider registers no clients.
+pub(super) const INTERCEPTORS: [(&str, Trigger); 4] = [
     ("No disposable addresses", Trigger::PreSignup),
     ("Roles and feature flags", Trigger::PreSessionCreation),
     ("Seats of the plan", Trigger::PreUserInvitation),

@@ -188,6 +188,7 @@ fn path(trigger: Trigger) -> &'static str {
         Trigger::PreSessionCreation => "/session",
         Trigger::PreUserInvitation => "/invitation",
         Trigger::PreM2mTokenCreation => "/machine",
+        Trigger::PreClientRegistration => "/registration",
     }
 }
 

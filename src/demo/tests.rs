@@ -30,7 +30,7 @@ async fn the_configuration_is_one_that_every_module_takes() {
     let base = demo.folder.path();
     section::<token::Settings>(&file, "tokens").reissuer(base).unwrap();
     let interceptors: Vec<interceptor::Settings> = section(&file, "interceptor");
-    for trigger in Trigger::ALL {
+    for (_, trigger) in config::INTERCEPTORS {
         let own = interceptors.iter().find(|i| i.trigger == trigger).unwrap();
         assert_eq!(own.endpoint, demo.hooks.endpoint(trigger));
         let secret = own.secret.read(base).unwrap();
@@ -53,7 +53,7 @@ async fn the_folder_is_the_owners_alone_and_goes_with_the_demo() {
 async fn the_playground_has_a_line_for_each_trigger_and_the_real_addresses() {
     let demo = started().await;
     let text = demo.playground();
-    for trigger in Trigger::ALL {
+    for (_, trigger) in config::INTERCEPTORS {
         assert!(text.contains(trigger.as_str()), "{trigger}");
     }
     assert!(text.contains(&format!("curl -i {}/signup", demo.public_url())));

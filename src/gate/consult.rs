@@ -79,8 +79,12 @@ impl Gate {
 
     /// The circumstances that every event has.
     pub(super) fn context(&self, exchange: &Exchange, operation: &str) -> Context {
+        let place = self.geo.place(exchange.client_ip);
         Context {
             environment_id: self.environment.clone(),
+            device_type: Some(exchange.device_type().to_owned()),
+            region: place.region,
+            city: place.city,
             ip_address: Some(exchange.client_ip),
             user_agent: exchange.user_agent().map(str::to_owned),
             triggered_at: exchange.arrival.received,

@@ -11,7 +11,7 @@ pub fn sample(trigger: Trigger, triggered_at: Timestamp) -> (Event, TokenClaims)
     let existing = match trigger {
         Trigger::PreSessionCreation => session_claims(triggered_at),
         Trigger::PreM2mTokenCreation => machine_claims(triggered_at),
-        Trigger::PreSignup | Trigger::PreUserInvitation => TokenClaims::default(),
+        Trigger::PreSignup | Trigger::PreUserInvitation | Trigger::PreClientRegistration => TokenClaims::default(),
     };
     let event = Event {
         trigger,
@@ -22,29 +22,31 @@ pub fn sample(trigger: Trigger, triggered_at: Timestamp) -> (Event, TokenClaims)
 }
 
 fn context(trigger: Trigger, triggered_at: Timestamp) -> Context {
-    let person = trigger != Trigger::PreM2mTokenCreation;
+    let person = !matches!(trigger, Trigger::PreM2mTokenCreation | Trigger::PreClientRegistration);
     let grant_type = match trigger {
         Trigger::PreSessionCreation => Some("authorization_code"),
         Trigger::PreM2mTokenCreation => Some("client_credentials"),
-        Trigger::PreSignup | Trigger::PreUserInvitation => None,
+        Trigger::PreSignup | Trigger::PreUserInvitation | Trigger::PreClientRegistration => None,
     };
     let session = trigger == Trigger::PreSessionCreation;
     let client = match trigger {
-        Trigger::PreUserInvitation => "admin-console",
-        Trigger::PreM2mTokenCreation => "nightly-export",
-        Trigger::PreSignup | Trigger::PreSessionCreation => "web-app",
+        Trigger::PreUserInvitation => Some("admin-console"),
+        Trigger::PreM2mTokenCreation => Some("nightly-export"),
+        Trigger::PreSignup | Trigger::PreSessionCreation => Some("web-app"),
+        Trigger::PreClientRegistration => None,
     };
     let operation = match trigger {
         Trigger::PreSignup => "registration",
         Trigger::PreUserInvitation => "create-user",
         Trigger::PreSessionCreation | Trigger::PreM2mTokenCreation => "token",
+        Trigger::PreClientRegistration => "register-client",
     };
     Context {
         environment_id: "sample".into(),
         user_id: session.then(|| USER_ID.into()),
         user_email: person.then(|| "ada@example.com".into()),
         organization_id: session.then(|| "org_7".into()),
-        client_id: Some(client.into()),
+        client_id: client.map(Into::into),
         connection_details: if session { vec![google()] } else { Vec::new() },
         auth_request: grant_type.map(|grant| AuthRequest {
             grant_type: Some(grant.into()),
@@ -104,6 +106,11 @@ fn data(trigger: Trigger, existing: &TokenClaims) -> Value {
         Trigger::PreM2mTokenCreation => json!({
             "m2m_token_claims": {"client_id": "nightly-export", "claims": {
                 "custom_claims": {}, "oid": "org_7", "scope": "reports:read", "scopes": ["reports:read"]}},
+        }),
+        Trigger::PreClientRegistration => json!({
+            "client": {"client_name": "Weather assistant", "redirect_uris": ["http://127.0.0.1:33418/callback"],
+                "grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"],
+                "token_endpoint_auth_method": "none", "client_uri": "https://assistant.example.com"},
         }),
     }
 }

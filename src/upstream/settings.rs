@@ -39,6 +39,10 @@ pub struct Settings {
     /// Fields of the signup form that are sent to interceptors as `user.attributes`; passwords never are.
     #[serde(default)]
     pub signup_attributes: Vec<String>,
+    /// What becomes of SAML, whose assertions no interceptor is asked about: `allow` lets it through, `block` refuses it.
+    /// Default: `block` where a PRE_SESSION_CREATION interceptor has `on_failure = "deny"`, else `allow`.
+    #[serde(default)]
+    pub saml: Option<Saml>,
     /// A client of the provider that may look at and change accounts at its admin API:
     /// `{ client_id = "tollgate", client_secret = { env = "…" } }`. What needs it is off without it.
     #[serde(default)]
@@ -47,6 +51,16 @@ pub struct Settings {
     /// Needs `service_account`. Off by default.
     #[serde(default)]
     pub late_signup: Option<LateSignup>,
+}
+
+/// What becomes of SAML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Saml {
+    /// It passes, and nobody is asked.
+    Allow,
+    /// It is refused.
+    Block,
 }
 
 /// Which users must have been asked about.

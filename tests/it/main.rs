@@ -19,6 +19,8 @@ mod logout;
 #[cfg(test)]
 mod project;
 #[cfg(test)]
+mod signups;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod transport;

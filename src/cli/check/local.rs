@@ -10,11 +10,12 @@ use crate::{
     config::Config,
     event::{Event, Trigger},
     exchange::Outside,
+    geo::Geo,
     interceptor::{self, Interceptors, Policy, sample},
     preset::Preset,
     refusal::Page,
     token::{KeyRing, Publish, State},
-    upstream::Egress,
+    upstream::{Egress, Saml},
 };
 
 pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
@@ -196,7 +197,7 @@ pub(super) fn lock_out(config: &Config, findings: &mut Findings<'_, impl Write>)
 
 /// The preset, if it can be loaded with the operator's routes.
 pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<Option<Preset>, Stop> {
-    match Preset::load(&config.upstream.preset, &config.routes) {
+    match config.preset() {
         Ok(preset) => {
             let own = match config.routes.len() {
                 0 => String::new(),
@@ -212,6 +213,46 @@ pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -
             findings.misconfigured("preset", &wrong)?;
             Ok(None)
         }
+    }
+}
+
+pub(super) fn geo(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    match Geo::open(&config.geo, &config.base) {
+        Ok(geo) => match geo.description() {
+            Some((kind, built)) => {
+                let built = Timestamp::from_second(i64::try_from(built).unwrap_or_default()).unwrap_or_default();
+                findings.ok(
+                    "places",
+                    format!("a database of the type {kind}, built {}", built.strftime("%F")),
+                )
+            }
+            None => Ok(()),
+        },
+        Err(wrong) => findings.misconfigured("places", &wrong),
+    }
+}
+
+/// Whether SAML goes past the interceptors of sessions.
+pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let sessions =
+        |settings: &interceptor::Settings| settings.enabled && settings.trigger == Trigger::PreSessionCreation;
+    let asked = config.interceptors.iter().any(sessions);
+    if config.upstream.preset != "keycloak" {
+        return Ok(());
+    }
+    let why = match config.upstream.saml {
+        Some(_) => "as `upstream.saml` says",
+        None if asked => "by the `on_failure` of the PRE_SESSION_CREATION interceptors",
+        None => "since there is no PRE_SESSION_CREATION interceptor",
+    };
+    match config.saml() {
+        Saml::Block => findings.ok("SAML", format!("refused, {why}")),
+        Saml::Allow if asked && config.upstream.saml.is_none() => findings.warn(
+            "SAML",
+            format!("passes, {why}: nobody is asked about its sessions"),
+            "write `saml = \"block\"` in `[upstream]`, or `saml = \"allow\"` if that is meant",
+        ),
+        Saml::Allow => findings.note("SAML", format!("passes, {why}")),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use super::Outcome;
-use crate::{demo::client::NoReply, event::Trigger};
+use crate::{
+    demo::{client::NoReply, config::INTERCEPTORS},
+    event::Trigger,
+};
 
 /// The text so far, and what did not come true.
 pub(super) struct Tale<'w> {
@@ -102,6 +105,6 @@ impl<'w> Tale<'w> {
 }
 
 /// How many decisions a walk has: each trigger allowed and denied.
-pub(super) const DECISIONS: usize = 2 * Trigger::ALL.len();
+pub(super) const DECISIONS: usize = 2 * INTERCEPTORS.len();
 const WIDTH: usize = 96;
 const LABEL: usize = 12;

@@ -410,7 +410,8 @@ fn claims() -> Vec<Bad> {
 }
 
 fn endless() -> Vec<Bad> {
-    let answer = json_answer("{\"decision\":\"ALLOW\"}");
+    // Long enough that a trickle of it outlasts the timeout.
+    let answer = json_answer(&format!("{{\"decision\":\"ALLOW\"{}}}", " ".repeat(400)));
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let head = format!("{head}\r\n\r\n");
     vec![

@@ -85,6 +85,20 @@ describe('first login through another provider, without a form', () => {
     assert.equal(late('gus').length, 1);
   });
 
+  test('denied late in the front channel, too', async () => {
+    world.hooks.answer('Signup', deny(message));
+    const visitor = world.visitor();
+    const query = form({ client_id: 'web', redirect_uri: world.redirect, response_type: 'id_token token', nonce: 'nonce-of-the-suite', scope: 'openid', kc_idp_hint: 'partner' });
+    const page = await visitor.open(`${world.origin}${paths.auth}?${query}`);
+    world.canaries.add('password', secretOf('kim'));
+    const back = await visitor.submit(firstForm(page.text), { username: 'kim', password: secretOf('kim') });
+    const answered = new URLSearchParams(back.location.hash.slice(1));
+    assert.equal(answered.get('error'), 'access_denied');
+    assert.equal(answered.get('access_token') ?? answered.get('id_token'), null);
+    assert.equal(late('kim').length, 1);
+    assert.equal((await world.keycloak.user('kim')).enabled, false);
+  });
+
   test('an endpoint that is away denies the token, and leaves the account alone', async () => {
     world.hooks.answer('Signup', (request, response) => response.writeHead(503).end());
     const answer = await redeem(await arrive('hana'));
