@@ -78,6 +78,9 @@ pub struct Config {
     /// Whom to ask, in this order.
     #[serde(default, rename = "interceptor")]
     pub interceptors: Vec<interceptor::Settings>,
+    /// Relying parties that are told of logouts through Tollgate.
+    #[serde(default, rename = "logout")]
+    pub logouts: Vec<upstream::LogoutSettings>,
     /// Requests to recognise beside those of the preset, in the preset's language. The first match counts.
     #[serde(default, rename = "route")]
     pub routes: Vec<Route>,

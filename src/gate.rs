@@ -10,6 +10,7 @@ mod issued;
 mod issuers;
 mod late;
 mod learned;
+mod logout;
 mod metadata;
 mod natives;
 mod recognise;
@@ -50,7 +51,7 @@ use crate::{
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
     token::{Publish, Reissuer},
-    upstream::{Egress, LateSignup, ServiceAccount, Upstream, UpstreamError},
+    upstream::{Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -81,6 +82,8 @@ pub struct Parts {
     pub require_reissued: bool,
     /// What becomes of an answer with a token of the upstream's own.
     pub egress: Egress,
+    /// Who is told of logouts by us.
+    pub relying_parties: RelyingParties,
     /// Whether the key set has the upstream's token keys as well.
     pub upstream_keys: Publish,
     /// A token longer than this is warned about, in bytes.
@@ -149,6 +152,9 @@ impl Gate {
                 return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
             }
         };
+        if logout::is_own(exchange.target.path()) {
+            return self.serve_own(&exchange, body).await;
+        }
         self.ask_readably(&mut exchange);
         match self.recognise(&exchange, body).await {
             Err(refusal) => self.refuse(&exchange, None, refusal),

@@ -20,7 +20,7 @@ use crate::{
     listen::Listener,
     misconfigured::Misconfigured,
     refusal::Page,
-    upstream::{ServiceAccount, Upstream},
+    upstream::{RelyingParties, ServiceAccount, Upstream},
 };
 
 /// A proxy that serves.
@@ -124,6 +124,13 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
         None => Some(Page::default()),
     };
+    let relying_parties = match RelyingParties::build(&config.logouts, config.upstream.ca.as_deref(), base) {
+        Ok(parties) => Some(parties),
+        Err(wrong) => {
+            findings.extend(wrong);
+            None
+        }
+    };
     let interceptors = match Interceptors::build(&config.interceptors, config.consult_budget, base, clock.clone()) {
         Ok(interceptors) => Some(interceptors),
         Err(wrong) => {
@@ -131,8 +138,15 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
             None
         }
     };
-    let (Some(outside), Some(upstream), Some(preset), Some(reissuer), Some(page), Some(interceptors)) =
-        (outside, upstream, preset, reissuer, page, interceptors)
+    let (
+        Some(outside),
+        Some(upstream),
+        Some(preset),
+        Some(reissuer),
+        Some(page),
+        Some(interceptors),
+        Some(relying_parties),
+    ) = (outside, upstream, preset, reissuer, page, interceptors, relying_parties)
     else {
         return Err(findings);
     };
@@ -156,6 +170,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         require_reissued: config.tokens.require_reissued,
         egress: config.upstream.egress,
         upstream_keys: config.jwks.upstream_keys,
+        relying_parties,
         warn_size: config.tokens.warn_size,
         geo: geo.unwrap_or_default(),
         service_account,

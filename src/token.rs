@@ -26,7 +26,7 @@ pub use algorithm::{Algorithm, AlgorithmChoice, Family};
 pub use capsule::{CLAIM as CAPSULE_CLAIM, Sealer};
 pub use jws::peek_kid;
 pub use keyring::{KeyRing, Listed, PUBLISHED_BEFORE_SIGNING, State, init_capsule_secret};
-pub use peek::{claimed_issuer, claims_to_be_id_token, is_jwt_shaped};
+pub use peek::{claimed_audience, claimed_issuer, claims_to_be_id_token, is_jwt_shaped};
 pub use reissue::{Bound, Reissuer, Unissued};
 pub use restore::{Restored, Unrestorable};
 pub use scan::{Known, Owner, Scanner, Sighting, sight};

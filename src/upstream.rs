@@ -1,9 +1,11 @@
-//! The client to the identity provider: `relay` streams, `call` waits for a bounded answer.
+//! The client to the identity provider: `relay` streams, `call` waits for a bounded answer. And to the relying parties that
+//! are told of a logout in its place.
 
 mod answer;
 mod connect;
 mod error;
 mod hops;
+mod relying_parties;
 mod remembered;
 mod service;
 mod settings;
@@ -25,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use self::connect::Towards;
 pub use self::{
     error::UpstreamError,
+    relying_parties::{LogoutSettings, RelyingParties, RelyingParty, Told, Untold},
     remembered::{Lifetime, Remembered},
     service::{ServiceAccount, ServiceError, Settings as ServiceSettings},
     settings::{Egress, IssuerPolicy, LateSignup, Saml, Settings},

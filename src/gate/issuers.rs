@@ -122,10 +122,13 @@ impl Issuers {
 
     /// Whether an `iss` is one of the upstream's.
     pub(super) fn is_one(&self, paths: &IssuerPaths, iss: &str) -> bool {
-        let Some(path) = iss.strip_prefix(&self.origin) else {
-            return false;
-        };
-        paths.path.captures(if path.is_empty() { "/" } else { path }).is_some()
+        self.captures(paths, iss).is_some()
+    }
+
+    /// Which issuer of the upstream an `iss` is, if it is one.
+    pub(super) fn captures(&self, paths: &IssuerPaths, iss: &str) -> Option<Captures> {
+        let path = iss.strip_prefix(&self.origin)?;
+        paths.path.captures(if path.is_empty() { "/" } else { path })
     }
 
     fn remembered<T>(

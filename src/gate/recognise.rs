@@ -166,7 +166,11 @@ pub(super) fn refuse_by_rule<'a>(
     Ok(())
 }
 
-async fn read(exchange: &Exchange, body: Body, kinds: &[BodyKind]) -> Result<Content, Refusal> {
+/// Reads a body in one of these encodings.
+///
+/// # Errors
+/// Another one, or one that could be read in two ways.
+pub(super) async fn read(exchange: &Exchange, body: Body, kinds: &[BodyKind]) -> Result<Content, Refusal> {
     let bytes = body::read_all(body, BODY_LIMIT).await.map_err(|e| {
         let status = match e {
             Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,

@@ -18,6 +18,18 @@ pub fn claimed_issuer(raw: &str) -> Option<String> {
         .flatten()
 }
 
+/// The one `aud` that a JWT claims. Only to know what it has to be verified as.
+pub fn claimed_audience(raw: &str) -> Option<String> {
+    match parts(raw)?.1.get("aud")? {
+        Value::String(one) => Some(one.clone()),
+        Value::Array(several) => match several.as_slice() {
+            [Value::String(one)] => Some(one.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Whether a JWT says of itself that it is an ID token, by a `typ` claim such as Keycloak's. Only to know what it has to be
 /// verified as.
 pub fn claims_to_be_id_token(raw: &str) -> bool {

@@ -20,6 +20,7 @@ mod accepted;
 mod defects;
 mod hostile;
 mod keys;
+mod logout;
 mod reissued;
 mod round_trip;
 mod transplants;

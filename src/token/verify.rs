@@ -56,6 +56,11 @@ pub enum Kind<'a> {
         /// The resource server that asks: `aud` must hold it.
         client_id: Option<&'a str>,
     },
+    /// A logout token (OpenID Connect Back-Channel Logout 1.0 §2.4).
+    LogoutToken {
+        /// The relying party that it is for: `aud` must be this alone.
+        client_id: &'a str,
+    },
 }
 
 /// What a token was verified as, and may be signed anew as.
@@ -151,9 +156,10 @@ pub fn verify(raw: &str, keys: &UpstreamKeys, expected: &Expected<'_>, now: Time
         nature: match expected.kind {
             Kind::AccessToken { .. } => Nature::AccessToken,
             Kind::IdToken { .. } => Nature::IdToken,
-            Kind::AuthorizationResponse { .. } | Kind::Userinfo { .. } | Kind::Introspection { .. } => {
-                Nature::Statement
-            }
+            Kind::AuthorizationResponse { .. }
+            | Kind::Userinfo { .. }
+            | Kind::Introspection { .. }
+            | Kind::LogoutToken { .. } => Nature::Statement,
         },
     })
 }
@@ -242,7 +248,9 @@ fn check_type(header: &Map<String, Value>, kind: &Kind<'_>) -> Result<(), Unveri
         Some(_) => return Err(Unverified::Header("`typ` is not a string")),
     };
     match (name.strip_prefix("application/").unwrap_or(&name), kind) {
-        ("token-introspection+jwt", Kind::Introspection { .. }) | ("at+jwt", Kind::AccessToken { .. }) => Ok(()),
+        ("token-introspection+jwt", Kind::Introspection { .. })
+        | ("at+jwt", Kind::AccessToken { .. })
+        | ("logout+jwt", Kind::LogoutToken { .. }) => Ok(()),
         ("jwt", kind) if !matches!(kind, Kind::Introspection { .. }) => Ok(()),
         _ => Err(Unverified::Header("`typ` is that of another kind of token")),
     }

@@ -89,7 +89,7 @@ impl Service<Uri> for Towards {
     }
 }
 
-fn tls(https: bool, ca: Option<&Path>, base: &Path) -> Result<ClientConfig, Misconfigured> {
+pub(super) fn tls(https: bool, ca: Option<&Path>, base: &Path) -> Result<ClientConfig, Misconfigured> {
     let mut roots = RootCertStore::empty();
     if let Some(ca) = ca {
         for certificate in extra_roots(&base.join(ca))? {

@@ -74,7 +74,7 @@ impl From<Unread> for UpstreamError {
 }
 
 /// The innermost two of a chain of causes: the outer ones only say that something failed.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(current) = next {

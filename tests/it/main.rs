@@ -15,6 +15,8 @@ mod invariants;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
+mod logout;
+#[cfg(test)]
 mod project;
 #[cfg(test)]
 mod signups;

@@ -7,6 +7,8 @@ use crate::token::algorithm::Algorithm;
 
 use super::{Expected, Kind, Unverified};
 
+mod logout;
+
 /// Checks every claim that a strict relying party checks. A claim of the wrong JSON type is refused like a wrong one.
 pub(super) fn check(
     claims: &Map<String, Value>,
@@ -19,16 +21,19 @@ pub(super) fn check(
         return Err(refused("iss", "is not the upstream's issuer"));
     }
     // An access or ID token and an authorization response must end; what is said about one need not (RFC 9701 §5).
-    let must_end = !matches!(expected.kind, Kind::Userinfo { .. } | Kind::Introspection { .. });
+    let must_end = !matches!(
+        expected.kind,
+        Kind::Userinfo { .. } | Kind::Introspection { .. } | Kind::LogoutToken { .. }
+    );
     times(claims, must_end, now)?;
     let audiences = claims.audiences()?;
     // A logout token of the time before explicit types differs from an ID token by this claim alone
     // (OpenID Connect Back-Channel Logout §2.4).
-    if claims
+    let ends_sessions = claims
         .0
         .get("events")
-        .is_some_and(|events| events.get(LOGOUT_EVENT).is_some())
-    {
+        .is_some_and(|events| events.get(LOGOUT_EVENT).is_some());
+    if ends_sessions && !matches!(expected.kind, Kind::LogoutToken { .. }) {
         return Err(refused("events", "is that of a logout token"));
     }
     match expected.kind {
@@ -78,6 +83,7 @@ pub(super) fn check(
             }
             none_of(claims, &["sub", "nonce", "at_hash", "c_hash"])
         }
+        Kind::LogoutToken { client_id } => logout::check(claims, &audiences.ok_or(missing("aud"))?, client_id, now),
     }
 }
 
@@ -90,8 +96,7 @@ fn none_of(claims: Claims<'_>, names: &[&'static str]) -> Result<(), Unverified>
 }
 
 fn times(claims: Claims<'_>, must_end: bool, now: Timestamp) -> Result<(), Unverified> {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of any date we meet fit 53 bits")]
-    let now = now.as_millisecond() as f64 / 1000.0;
+    let now = seconds_of(now);
     match claims.seconds("exp")? {
         Some(end) if end <= now - LEEWAY_SECONDS => return Err(refused("exp", "is past")),
         None if must_end => return Err(missing("exp")),
@@ -182,6 +187,11 @@ impl<'a> Claims<'a> {
             Some(_) => Err(wrong),
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of any date we meet fit 53 bits")]
+fn seconds_of(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
 }
 
 fn missing(claim: &'static str) -> Unverified {
