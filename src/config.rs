@@ -57,6 +57,9 @@ pub struct Config {
     /// How tokens are signed anew.
     #[serde(default)]
     pub tokens: token::Settings,
+    /// The key set that clients find through discovery.
+    #[serde(default)]
+    pub jwks: token::JwksSettings,
     /// Where decisions are recorded.
     #[serde(default)]
     pub audit: audit::Settings,

@@ -11,6 +11,7 @@ mod issuers;
 mod late;
 mod learned;
 mod metadata;
+mod natives;
 mod recognise;
 mod request;
 mod restore;
@@ -34,6 +35,7 @@ use self::{
     late::Asked,
     learned::Learned,
     metadata::path_of,
+    natives::Natives,
     recognise::{Content, Recognised, Recognition},
     restore::Bearer,
 };
@@ -47,7 +49,7 @@ use crate::{
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
-    token::Reissuer,
+    token::{Publish, Reissuer},
     upstream::{Egress, LateSignup, ServiceAccount, Upstream, UpstreamError},
 };
 
@@ -79,6 +81,8 @@ pub struct Parts {
     pub require_reissued: bool,
     /// What becomes of an answer with a token of the upstream's own.
     pub egress: Egress,
+    /// Whether the key set has the upstream's token keys as well.
+    pub upstream_keys: Publish,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Where clients are.
@@ -97,6 +101,7 @@ pub struct Gate {
     issuers: Issuers,
     learned: Learned,
     asked: Asked,
+    natives: Natives,
     tasks: TaskTracker,
 }
 
@@ -120,6 +125,7 @@ impl Gate {
             preset: ArcSwapOption::new(known),
             learned: Learned::default(),
             asked: Asked::default(),
+            natives: Natives::default(),
             tasks: TaskTracker::new(),
             origin,
             parts,

@@ -155,6 +155,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         signup_attributes: config.upstream.signup_attributes.clone(),
         require_reissued: config.tokens.require_reissued,
         egress: config.upstream.egress,
+        upstream_keys: config.jwks.upstream_keys,
         warn_size: config.tokens.warn_size,
         geo: geo.unwrap_or_default(),
         service_account,

@@ -30,7 +30,7 @@ pub use peek::{claimed_issuer, claims_to_be_id_token, is_jwt_shaped};
 pub use reissue::{Bound, Reissuer, Unissued};
 pub use restore::{Restored, Unrestorable};
 pub use scan::{Known, Owner, Scanner, Sighting, sight};
-pub use settings::Settings;
+pub use settings::{JwksSettings, Publish, Settings};
 pub use splice::{Splice, Spliced, Unspliceable, splice, undo};
 pub use upstream_keys::{BadKeySet, UpstreamKeys};
 pub use verify::{Expected, Kind, Unverified, Verified, verify};

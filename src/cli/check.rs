@@ -39,6 +39,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
     )?;
     local::listener(config, &mut findings)?;
     local::keys(config, &mut findings)?;
+    local::nets(config, &mut findings)?;
     local::audit(config, &mut findings)?;
     local::page(config, &mut findings)?;
     local::geo(config, &mut findings)?;

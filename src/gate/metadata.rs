@@ -13,6 +13,7 @@ use crate::{
     preset::Preset,
     refusal::Refusal,
     route::Action,
+    token::Publish,
     upstream::UpstreamError,
 };
 
@@ -48,20 +49,24 @@ const LISTS: [(&str, Action, &str); 3] = [
 ];
 
 impl Gate {
-    /// The JWKS (RFC 7517 §5): Tollgate's keys alone, and the upstream's encryption keys.
+    /// The JWKS (RFC 7517 §5): Tollgate's keys, the upstream's behind them if the operator wants that, and its encryption keys.
     pub(super) async fn jwks(&self, recognised: &Recognised) -> Result<Response<Body>, Refusal> {
         let mut jwks = self.reissuer.ring().jwks(self.clock.now());
         match self.issuers.of(&recognised.preset, &recognised.captures).await {
             Ok(issuer) => {
                 if let Some(keys) = jwks.get_mut("keys").and_then(Value::as_array_mut) {
-                    keys.extend(issuer.keys().encryption_keys().iter().cloned());
+                    let theirs = issuer.keys();
+                    if self.upstream_keys == Publish::Include {
+                        keys.extend(theirs.verification_keys().cloned());
+                    }
+                    keys.extend(theirs.encryption_keys().iter().cloned());
                 }
             }
             Err(UpstreamError::Status(status)) if status.is_client_error() => {
                 return Err(Refusal::client(status, "there is no such issuer"));
             }
             // Our keys do not depend on the upstream: clients that start while it is away find them.
-            Err(e) => tracing::warn!(error = %e, "the upstream's encryption keys are left out of the key set: {e}"),
+            Err(e) => tracing::warn!(error = %e, "the upstream's keys are left out of the key set: {e}"),
         }
         Ok(published(&jwks))
     }
@@ -87,7 +92,7 @@ impl Gate {
         Ok(published(&Value::Object(members)))
     }
 
-    /// Keycloak's `GET /realms/{realm}`, which names a public key outside the JWKS.
+    /// Keycloak's `GET /realms/{realm}`, which names one public key outside the JWKS: ours, whatever the JWKS has.
     pub(super) async fn public_key(
         &self,
         exchange: &mut Exchange,

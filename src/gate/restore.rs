@@ -88,6 +88,9 @@ impl Gate {
             Err(Unrestorable::NotOurs) => {
                 let native =
                     token::claimed_issuer(token).is_some_and(|issuer| self.issuers.is_one(&preset.issuer, &issuer));
+                if native && !self.require_reissued {
+                    self.natives.took_one();
+                }
                 Ok(if native { Bearer::Native } else { Bearer::Foreign })
             }
         }

@@ -28,11 +28,33 @@ pub struct Settings {
     /// The secret before the last change: tokens sealed with it still open. Drop it when they have expired.
     pub previous_capsule_secret: Option<SecretSource>,
     /// Refuses the upstream's own tokens where a client presents them, so that one that did not pass the interceptors
-    /// is worthless. Default: `true`.
+    /// is worthless. `false` is for the time of migration: they are taken, and a line of the log counts them once a minute
+    /// while any come. Default: `true`.
     pub require_reissued: bool,
     /// Warns when a re-signed token is longer than this, in bytes: some clients and servers take 8 KiB of headers in
     /// all. Default: `4096`.
     pub warn_size: usize,
+}
+
+/// The key set that clients find through discovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JwksSettings {
+    /// Whether the key set has the provider's token keys as well. `omit`: it has Tollgate's alone, so a token that got around
+    /// Tollgate is worthless. `include`: it has both, Tollgate's first, for relying parties that verify what the provider signs
+    /// without Tollgate; whoever reaches the provider another way gets tokens that verify. Default: `omit`.
+    pub upstream_keys: Publish,
+}
+
+/// Whether keys are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Publish {
+    /// They are not.
+    #[default]
+    Omit,
+    /// They are.
+    Include,
 }
 
 impl Settings {

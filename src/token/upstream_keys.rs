@@ -33,6 +33,7 @@ pub(super) struct UpstreamKey {
     /// The one algorithm the key is published for, if it says so.
     algorithm: Option<Algorithm>,
     public: PublicKey,
+    published: Value,
 }
 
 impl UpstreamKeys {
@@ -76,6 +77,11 @@ impl UpstreamKeys {
     /// verify nothing.
     pub fn encryption_keys(&self) -> &[Value] {
         &self.encryption
+    }
+
+    /// The keys that can verify, as the upstream wrote them.
+    pub fn verification_keys(&self) -> impl Iterator<Item = &Value> {
+        self.keys.iter().map(|key| &key.published)
     }
 
     /// The keys a token may have been signed with: those of its `kid`, or where it names none, the only one there is.
@@ -127,7 +133,12 @@ impl UpstreamKey {
             Some(kid) => Some(kid.as_str()?.to_owned()),
             None => None,
         };
-        Some(Self { kid, algorithm, public })
+        Some(Self {
+            kid,
+            algorithm,
+            public,
+            published: Value::Object(jwk.clone()),
+        })
     }
 }
 

@@ -14,8 +14,8 @@ use crate::{
     interceptor::{self, Interceptors, Policy, sample},
     preset::Preset,
     refusal::Page,
-    token::{KeyRing, State},
-    upstream::Saml,
+    token::{KeyRing, Publish, State},
+    upstream::{Egress, Saml},
 };
 
 pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
@@ -66,6 +66,32 @@ pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
         Ok(_) => findings.ok("capsule secret", config.tokens.capsule_secret.to_string()),
         Err(wrong) => findings.misconfigured("tokens", &wrong),
     }
+}
+
+/// What the operator chose to do without.
+pub(super) fn nets(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    if config.jwks.upstream_keys == Publish::Include {
+        findings.warn(
+            "key set",
+            "`jwks.upstream_keys = \"include\"` publishes the provider's keys: a token that got around Tollgate verifies, though no interceptor was asked about it",
+            "keep the provider unreachable for clients, or write `omit`; `[[logout]]` relays back-channel logout without its keys",
+        )?;
+    }
+    if config.upstream.egress != Egress::Block {
+        findings.warn(
+            "egress",
+            "a token of the provider's own that comes out where no route expects it is not stopped",
+            "write `egress = \"block\"` in [upstream]",
+        )?;
+    }
+    if !config.tokens.require_reissued {
+        findings.warn(
+            "native tokens",
+            "`tokens.require_reissued = false` takes tokens that no interceptor was asked about",
+            "write `true` when the log counts none any more",
+        )?;
+    }
+    Ok(())
 }
 
 /// Looks whether the store could be written, and makes none: that would belong to whoever runs the check.

@@ -25,6 +25,21 @@ fn a_new_installation_is_told_what_is_missing_and_how_to_mend_it() {
     assert!(!place.path().join("audit.db").exists(), "a check leaves nothing behind");
 }
 
+#[test]
+fn check_says_what_an_operator_does_without() {
+    let nets = "[jwks]\nupstream_keys = \"include\"\n[tokens]\nrequire_reissued = false\n";
+    let place = Place::with(&format!(
+        "{nets}[listen]\naddress = \"127.0.0.1:0\"\npublic_url = \"http://id.example.com\"\n\
+         [upstream]\nurl = \"http://127.0.0.1:1\"\npreset = \"keycloak\"\negress = \"log\"\n"
+    ));
+    assert_eq!(place.say(&["keys", "init"]).code, 0);
+    let said = place.say(&["check", "--offline"]);
+    for subject in ["warn  key set", "warn  native tokens", "warn  egress"] {
+        assert!(said.out.contains(subject), "{subject}: {}", said.out);
+    }
+    assert!(said.out.contains("got around Tollgate verifies"), "{}", said.out);
+}
+
 /// A Keycloak as far as `check` looks at it.
 fn keycloak(issuer: &'static str) -> Server {
     Server::start(move |path| match path {

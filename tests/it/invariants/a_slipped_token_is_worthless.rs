@@ -146,6 +146,26 @@ async fn discovery_announces_what_is_served_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn an_operator_may_publish_the_upstreams_keys_behind_ours() {
+    for (setting, publishes) in [("", false), ("[jwks]\nupstream_keys = \"include\"", true)] {
+        let idp = Idp::keycloak_with(Setup::keycloak().more(setting)).await;
+        let for_encryption = json!({"kty": "RSA", "use": "enc", "kid": "e-1", "n": "AQAB", "e": "AQAB"});
+        idp.publishes(vec![idp.key.jwk(), for_encryption.clone()]);
+        let jwks = idp.get(idp.endpoints().jwks).send().await.json();
+        let keys = jwks["keys"].as_array().unwrap();
+        let at = keys.iter().position(|key| *key == idp.key.jwk());
+        assert_eq!(at.is_some(), publishes);
+        assert_eq!(keys.last(), Some(&for_encryption));
+        assert!(at.is_none_or(|at| at == keys.len() - 2), "ours come first");
+        // A token that got around us verifies then, and still does not leave by us or come back to us.
+        let native = idp.key.sign(&idp.access_claims());
+        assert_eq!(idp.get("/realms/tg/account").bearer(&native).send().await.status, 401);
+        let realm = idp.get("/realms/tg").send().await.json();
+        assert_ne!(realm["public_key"], "upstream's", "one key alone is ours");
+    }
+}
+
+#[tokio::test]
 async fn keycloaks_other_publications_of_its_keys_are_treated_alike() {
     let idp = Idp::keycloak().await;
     let realm = idp.get("/realms/tg").send().await.json();

@@ -94,6 +94,90 @@ async fn neither_as_the_subject_nor_as_the_actor_of_an_exchange() {
 }
 
 #[tokio::test]
+async fn in_no_grant_that_acts_for_a_token() {
+    let (idp, native) = idp().await;
+    for name in ["subject_token", "actor_token", "assertion", "claim_token", "rpt"] {
+        let answer = idp
+            .grant(&[
+                ("grant_type", "urn:ietf:params:oauth:grant-type:uma-ticket"),
+                (name, &native),
+            ])
+            .await;
+        assert!(matches!(answer.status, 400 | 401), "{name}: {answer:?}");
+    }
+    let with_bearer = idp
+        .post(idp.endpoints().token)
+        .bearer(&native)
+        .form(&[("grant_type", "urn:ietf:params:oauth:grant-type:uma-ticket")]);
+    assert_eq!(with_bearer.send().await.status, 401);
+    assert!(idp.stub.at(idp.endpoints().token).is_empty());
+}
+
+#[tokio::test]
+async fn to_no_rest_interface() {
+    let (idp, native) = idp().await;
+    for (method, path) in [
+        ("GET", "/admin/realms/tg/users"),
+        ("POST", "/admin/realms/tg/users"),
+        ("GET", "/realms/tg/account/credentials"),
+        ("POST", "/realms/tg/clients-registrations/default"),
+        ("GET", "/realms/tg/broker/google/token"),
+        ("GET", "/realms/tg/authz/protection/resource_set"),
+        ("POST", "/realms/tg/scim/v2/Users"),
+        ("GET", "/nobody/knows/this"),
+    ] {
+        let body = json!({"userName": "guest", "email": "guest@example.com"});
+        let answer = idp.call(method, path).bearer(&native).json(&body).send().await;
+        assert_eq!(answer.status, 401, "{method} {path}: {answer:?}");
+        assert!(idp.stub.at(path).is_empty(), "{method} {path}");
+    }
+    assert!(idp.hook.all().is_empty());
+}
+
+/// It gives nobody anything, and what is to end should end.
+#[tokio::test]
+async fn but_it_may_end_itself_and_its_session() {
+    let (idp, native) = idp().await;
+    let endpoints = idp.endpoints();
+    let revoked = idp.post(endpoints.revoke).form(&[("token", &native)]).send().await;
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    assert_eq!(idp.stub.at(endpoints.revoke)[0].field("token"), Some(native.clone()));
+    for logout in [
+        idp.get(&format!("{}?id_token_hint={native}", endpoints.logout)),
+        idp.post(endpoints.logout).form(&[("id_token_hint", &native)]),
+    ] {
+        assert_eq!(logout.send().await.status, 200);
+    }
+    assert_eq!(idp.stub.at(endpoints.logout).len(), 2);
+}
+
+#[tokio::test]
+async fn while_an_operator_migrates_it_is_taken_everywhere_and_counted() {
+    let idp = Idp::keycloak_with(Setup::keycloak().section("tokens", "require_reissued = false")).await;
+    let native = idp.key.sign(&idp.access_claims());
+    let path = idp.endpoints().userinfo;
+    for call in [
+        idp.get(path).bearer(&native),
+        idp.post(path).form(&[("access_token", &native)]),
+        idp.get("/admin/realms/tg/users").bearer(&native),
+    ] {
+        assert_eq!(call.send().await.status, 200);
+    }
+    let active = json!({"active": true, "sub": "u-1"});
+    idp.stub.fate(
+        idp.endpoints().introspect,
+        crate::world::Fate::Answer(200, "application/json", active.to_string()),
+    );
+    let answer = idp
+        .post(idp.endpoints().introspect)
+        .form(&[("token", &native)])
+        .send()
+        .await;
+    assert_eq!(answer.json(), active);
+    assert!(crate::world::log::text().contains("native_tokens=1"));
+}
+
+#[tokio::test]
 async fn a_token_is_not_fetched_by_another_method() {
     for idp in [Idp::generic(Setup::generic()).await, Idp::keycloak().await] {
         let path = idp.endpoints().token;
