@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use super::tree::{self, Node};
 
 /// Settings that must be there or are often mistaken; `*` is the index of a list item.
-pub(super) const EXAMPLES: [(&str, &str); 31] = [
+pub(super) const EXAMPLES: [(&str, &str); 37] = [
     ("environment", "environment = \"prod-eu\""),
     ("consult_budget", "consult_budget = \"10s\""),
     (
@@ -28,6 +28,21 @@ pub(super) const EXAMPLES: [(&str, &str); 31] = [
     ("upstream.url", "url = \"http://127.0.0.1:8080\""),
     ("upstream.preset", "preset = \"keycloak\""),
     ("upstream.issuer", "issuer = \"preserve\""),
+    (
+        "upstream.service_account",
+        "service_account = { client_id = \"tollgate\", client_secret = { env = \"TOLLGATE_CLIENT_SECRET\" } }",
+    ),
+    (
+        "upstream.service_account.client_secret",
+        "client_secret = { env = \"TOLLGATE_CLIENT_SECRET\" }",
+    ),
+    (
+        "upstream.late_signup",
+        "late_signup = { since = \"2026-11-24T00:00:00Z\" }",
+    ),
+    ("upstream.late_signup.since", "since = \"2026-11-24T00:00:00Z\""),
+    ("upstream.saml", "saml = \"block\""),
+    ("geo.database", "database = \"GeoLite2-City.mmdb\""),
     ("tokens.keys", "keys = \"certs/signing\""),
     ("tokens.algorithm", "algorithm = \"match\""),
     ("audit.store", "store = \"sqlite:audit.db\""),

@@ -12,7 +12,8 @@ use crate::{clock::Period, event::Trigger, misconfigured::Misconfigured, secret:
 pub struct Settings {
     /// What the interceptor is called in the log, the audit and the event's `display_name`. Unique.
     pub name: String,
-    /// When it is asked: `PRE_SIGNUP`, `PRE_SESSION_CREATION`, `PRE_USER_INVITATION` or `PRE_M2M_TOKEN_CREATION`.
+    /// When it is asked: `PRE_SIGNUP`, `PRE_SESSION_CREATION`, `PRE_USER_INVITATION`, `PRE_M2M_TOKEN_CREATION` or
+    /// `PRE_CLIENT_REGISTRATION`.
     pub trigger: Trigger,
     /// The URL that events are posted to, `https://` or `http://`. Redirects are never followed.
     pub endpoint: String,

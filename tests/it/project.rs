@@ -86,7 +86,7 @@ fn the_examples_in_the_configuration_are_right_when_they_are_taken_in() {
     let file = folder.path().join("proxy.toml");
     fs::write(&file, active).unwrap();
     let config = Config::load(&file, []).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(config.interceptors.len(), 4);
+    assert_eq!(config.interceptors.len(), 5);
     assert_eq!(config.routes.len(), 1);
     Preset::load(&config.upstream.preset, &config.routes).unwrap_or_else(|e| panic!("{e}"));
 }

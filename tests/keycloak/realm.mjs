@@ -218,7 +218,7 @@ export function realm({ origin, keycloak, rpPort, smtpPort }) {
         username: 'service-account-keeper',
         enabled: true,
         serviceAccountClientId: 'keeper',
-        clientRoles: { 'realm-management': ['manage-users', 'manage-realm'] },
+        clientRoles: { 'realm-management': ['manage-users', 'manage-organizations'] },
       },
     ],
     identityProviders: [broker({ origin, keycloak })],
