@@ -246,11 +246,18 @@ async fn every_way_of_making_an_account_for_somebody_is_an_invitation() {
     }
     for mail in ["execute-actions-email", "reset-password-email", "send-verify-email"] {
         let path = format!("/admin/realms/tg/users/u1/{mail}?lifespan=60");
-        for body in [idp.call("PUT", &path).json(&json!(["UPDATE_PASSWORD"])), idp.call("PUT", &path)] {
+        for body in [
+            idp.call("PUT", &path).json(&json!(["UPDATE_PASSWORD"])),
+            idp.call("PUT", &path),
+        ] {
             let asked = idp.hook.asked(Trigger::PreUserInvitation).len();
             assert_eq!(body.send().await.status, 403, "{mail}");
             assert_eq!(idp.hook.asked(Trigger::PreUserInvitation).len(), asked + 1, "{mail}");
-            assert_eq!(idp.hook.event(Trigger::PreUserInvitation)["data"]["user"]["id"], "u1", "{mail}");
+            assert_eq!(
+                idp.hook.event(Trigger::PreUserInvitation)["data"]["user"]["id"],
+                "u1",
+                "{mail}"
+            );
         }
     }
     assert_eq!(slipped(&idp), [""; 0]);
