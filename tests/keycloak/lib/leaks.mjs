@@ -80,14 +80,14 @@ export class Keys {
     });
   }
 
+  /** Whether it names a key of Tollgate's. */
+  isOurs({ header: { kid } }) {
+    return this.#ours.has(kid);
+  }
+
   /** Whether others than the upstream can verify it, and Tollgate did not sign it. HS* tokens are the upstream's notes to itself. */
   isForeign({ header: { alg, kid } }) {
     return !alg.startsWith('HS') && !this.#ours.has(kid);
-  }
-
-  /** The tokens of an answer that are under the upstream's keys. */
-  nativeIn(answer) {
-    return placesOf(answer).flatMap(jwss).filter((found) => this.isNative(found));
   }
 
   /** The tokens of an answer that are signed for clients but not by Tollgate. */

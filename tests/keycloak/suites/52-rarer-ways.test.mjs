@@ -266,7 +266,7 @@ describe('accounts and clients by other doors', () => {
   before(async () => {
     admin = { Authorization: `Bearer ${(await web.logIn('alice')).access_token}` };
   });
-  const idOf = async (clientId) => (await world.keycloak.admin('GET', `/tg/clients?clientId=${clientId}`)).json[0].id;
+  const idOf = async (clientId) => (await world.keycloak.admin('GET', `/tg/clients?clientId=${encodeURIComponent(clientId)}`)).json[0].id;
 
   test('the registration form of a pushed request', async () => {
     for (const [answer, triggers] of [[deny(message), ['PRE_SIGNUP']], [allow(), ['PRE_SIGNUP', 'PRE_SESSION_CREATION']]]) {
@@ -353,6 +353,12 @@ describe('accounts and clients by other doors', () => {
       assert.deepEqual([outcome.status, outcome.json.email, triggers], [200, 'bob@example.org', []], outcome.text);
       assert.deepEqual([keys.foreignIn(outcome), /eyJ/.test(outcome.text)], [[], false]);
     }
+    // Keycloak takes its time for the key pair that it makes for a SAML client by default.
+    const clientId = `https://${world.tag}.example/`;
+    await made('/tg/clients', { clientId, protocol: 'saml', attributes: { 'saml.client.signature': 'false', saml_assertion_consumer_url_post: `${clientId}acs` } });
+    const saml = await world.send({ target: `/admin/realms/tg/clients/${await idOf(clientId)}/evaluate-scopes/generate-example-saml-response?scope=openid&userId=${id}`, headers: admin });
+    assert.match(saml.text, /saml:Assertion/);
+    assert.doesNotMatch(saml.text, /Signature/);
     const evaluated = await world.send({ method: 'POST', target: `/admin/realms/tg/clients/${client}/authz/resource-server/policy/evaluate`, headers: { ...admin, ...json }, body: JSON.stringify({ userId: id, resources: [], context: { attributes: {} }, roleIds: [], entitlements: true }) });
     assert.equal(evaluated.status, 200, evaluated.text);
     assert.equal(evaluated.json.rpt.email, 'bob@example.org');
