@@ -16,9 +16,8 @@ export const claimsOf = (token) => jose.decodeJwt(token);
 export const headerOf = (token) => jose.decodeProtectedHeader(token);
 
 export class Party {
-  static async of(world, clientId, { confidential = false, metadata = {} } = {}) {
+  static async of(world, clientId, { confidential = false, authentication = confidential ? oidc.ClientSecretBasic(world.secretOf(clientId)) : oidc.None(), metadata = {} } = {}) {
     const party = new Party();
-    const authentication = confidential ? oidc.ClientSecretBasic(world.secretOf(clientId)) : oidc.None();
     party.world = world;
     party.clientId = clientId;
     party.config = await oidc.discovery(new URL(world.issuer), clientId, metadata, authentication, {
