@@ -61,6 +61,8 @@ const places = {
     bad: ({ json }) => json.active !== true,
   },
   'the subject of an exchange': { request: (token) => post(paths.token, { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', subject_token: token, subject_token_type: 'urn:ietf:params:oauth:token-type:access_token' }, svc) },
+  // Keycloak knows no actors by default, and says so; what it gets to see is its own token nonetheless.
+  'the actor of an exchange': { request: (token) => post(paths.token, { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', subject_token: token, subject_token_type: 'urn:ietf:params:oauth:token-type:access_token', actor_token: token, actor_token_type: 'urn:ietf:params:oauth:token-type:access_token' }, svc), good: ({ status }) => status === 200 || status === 400 },
   'the bearer of a permission ticket': { request: (token) => post(paths.token, { grant_type: uma, audience: 'svc' }, bearer(token)) },
   'the bearer of a decision': { request: (token) => post(paths.token, { grant_type: uma, audience: 'svc', response_mode: 'decision' }, bearer(token)) },
   'claims beside a permission ticket': { which: 'id_token', request: (token) => post(paths.token, { grant_type: uma, audience: 'svc', claim_token: token, claim_token_format: 'http://openid.net/specs/openid-connect-core-1_0.html#IDToken' }, svc) },
