@@ -28,8 +28,8 @@ export class Party {
     return party;
   }
 
-  /** Code flow with PKCE, state and nonce, up to the redirect back. */
-  async authorize(visitor, username, parameters = {}) {
+  /** The beginning of a code flow with PKCE, state and nonce: where the browser goes, and what has to come back. */
+  async authorizationUrl(parameters = {}) {
     const checks = { pkceCodeVerifier: oidc.randomPKCECodeVerifier(), expectedState: oidc.randomState(), expectedNonce: oidc.randomNonce() };
     this.world.canaries.add('PKCE verifier', checks.pkceCodeVerifier);
     const url = oidc.buildAuthorizationUrl(this.config, {
@@ -41,6 +41,12 @@ export class Party {
       nonce: checks.expectedNonce,
       ...parameters,
     });
+    return { url, checks };
+  }
+
+  /** A code flow up to the redirect back. */
+  async authorize(visitor, username, parameters = {}) {
+    const { url, checks } = await this.authorizationUrl(parameters);
     const location = await visitor.logIn(url.href, username, secretOf(username));
     return { location, checks };
   }

@@ -126,7 +126,7 @@ describe('assertions of another provider (RFC 7523)', () => {
     assert.equal((await world.keycloak.admin('PUT', '/tg/identity-provider/instances/partner', partner)).status, 204);
     const mapper = { name: 'aud', protocol: 'openid-connect', protocolMapper: 'oidc-audience-mapper', config: { 'included.custom.audience': world.issuer, 'access.token.claim': 'true' } };
     await made('/partner/clients', { clientId: 'asserting', publicClient: true, directAccessGrantsEnabled: true, fullScopeAllowed: false, protocolMappers: [mapper] });
-    const fields = { grant_type: 'password', client_id: 'asserting', username: 'hana', password: world.canaries.add('password', secretOf('hana')), scope: 'openid' };
+    const fields = { grant_type: 'password', client_id: 'asserting', username: 'nora', password: world.canaries.add('password', secretOf('nora')), scope: 'openid' };
     const mark = world.hop.exchanges.length;
     const login = await world.post('/realms/partner/protocol/openid-connect/token', fields);
     assert.equal(login.status, 200, login.text);
@@ -246,18 +246,50 @@ describe('tokens that Keycloak keeps of other providers', () => {
     await world.keycloak.removeUser(name);
   });
 
-  test('of a realm behind Tollgate are stopped: nobody was asked about them here', async () => {
-    const partner = (await world.keycloak.admin('GET', '/tg/identity-provider/instances/partner')).json;
-    const keeps = (storeToken) => world.keycloak.admin('PUT', '/tg/identity-provider/instances/partner', { ...partner, storeToken, addReadTokenRoleOnCreate: storeToken });
-    await keeps(true);
-    const visitor = world.visitor();
-    const page = await visitor.open(authorize({ kc_idp_hint: 'partner' }));
-    const back = await visitor.submit(firstForm(page.text), { username: 'ivo', password: world.canaries.add('password', secretOf('ivo')) });
-    const answer = await stored('partner', await assertGold(back));
-    assertClean(answer);
-    assert.equal(answer.status, 502, answer.text);
-    await world.keycloak.removeUser('ivo');
-    await keeps(false);
+  describe('of a realm that is behind Tollgate too', () => {
+    let partner;
+    before(async () => {
+      partner = (await world.keycloak.admin('GET', '/tg/identity-provider/instances/partner')).json;
+    });
+    after(() => world.keycloak.admin('PUT', '/tg/identity-provider/instances/partner', partner));
+
+    /** Somebody comes from the realm `partner`, whose tokens Keycloak fetches at this address; their browser and their tokens. */
+    async function arrive(username, address) {
+      const endpoints = (origin) => ({ tokenUrl: `${origin}/token`, userInfoUrl: `${origin}/userinfo`, jwksUrl: `${origin}/certs` });
+      const config = { ...partner.config, ...endpoints(`${address}/realms/partner/protocol/openid-connect`), logoutUrl: `${world.origin}/realms/partner/protocol/openid-connect/logout` };
+      const saved = await world.keycloak.admin('PUT', '/tg/identity-provider/instances/partner', { ...partner, storeToken: true, addReadTokenRoleOnCreate: true, config });
+      assert.equal(saved.status, 204, saved.text);
+      const visitor = world.visitor();
+      const page = await visitor.open(authorize({ kc_idp_hint: 'partner' }));
+      const back = await visitor.submit(firstForm(page.text), { username, password: world.canaries.add('password', secretOf(username)) });
+      return { visitor, tokens: await assertGold(back) };
+    }
+    const logoutUrl = ({ id_token: hint }) => `${world.origin}${paths.logout}?${form({ id_token_hint: hint, post_logout_redirect_uri: `${world.rp}/bye` })}`;
+
+    test('are signed again where the two realms talk through Tollgate, and a logout ends both sessions', async () => {
+      const { visitor, tokens } = await arrive('lena', world.origin);
+      const answer = await stored('partner', tokens);
+      assertClean(answer);
+      assert.equal(answer.status, 200, answer.text);
+      assert.equal((await web.verify(answer.json.access_token, { issuer: world.issuer.replace('/tg', '/partner') })).plan, 'gold');
+      const gone = await visitor.open(logoutUrl(tokens));
+      assert.equal(gone.location?.href.split('?')[0], `${world.rp}/bye`, gone.text.slice(0, 300));
+      const again = await visitor.open(authorize({ kc_idp_hint: 'partner' }));
+      assert.match(again.text, /name="password"/);
+      await world.keycloak.removeUser('lena');
+    });
+
+    test('are stopped where the realms talk past it: nobody was asked about them', async () => {
+      const { visitor, tokens } = await arrive('mona', world.keycloak.url);
+      const answer = await stored('partner', tokens);
+      assertClean(answer);
+      assert.equal(answer.status, 502, answer.text);
+      // Keycloak hands one to the browser, for the logout at the other realm.
+      const gone = await visitor.get(logoutUrl(tokens));
+      assertClean(gone);
+      assert.equal(gone.status, 502);
+      await world.keycloak.removeUser('mona');
+    });
   });
 });
 

@@ -9,9 +9,11 @@ import { after, before, beforeEach, test } from 'node:test';
 
 import * as jose from 'jose';
 
+import { secretOf } from '../realm.mjs';
 import { allow } from '../lib/hooks.mjs';
 import { claimsOf, headerOf, Party } from '../lib/party.mjs';
 import { until } from '../lib/processes.mjs';
+import { firstForm } from '../lib/visitor.mjs';
 import { World, interceptors } from '../lib/world.mjs';
 
 const relay = '/.tollgate/backchannel-logout';
@@ -66,7 +68,8 @@ const posted = [];
 
 before(async () => {
   own = await listen((form) => party.logOut(form.get('logout_token')));
-  world = await World.open('logout', { sections: { logout: [{ client_id: 'web', url: own.url, timeout: '2s' }] } });
+  const brokering = `http://127.0.0.1:${process.env.TOLLGATE_PORT}/realms/tg/protocol/openid-connect/logout/backchannel-logout`;
+  world = await World.open('logout', { sections: { logout: [{ client_id: 'web', url: own.url, timeout: '2s' }, { client_id: 'broker', realm: 'partner', url: brokering }] } });
   between = await listen(async (form) => {
     const token = form.get('logout_token');
     const { status } = await tell(world.canaries.add('logout_token', token));
@@ -88,10 +91,10 @@ beforeEach(() => {
 });
 
 /** Says where Keycloak posts the logout tokens of a client. */
-async function tells(clientId, url) {
-  const [client] = (await world.keycloak.admin('GET', `/tg/clients?clientId=${clientId}`)).json;
+async function tells(clientId, url, realm = 'tg') {
+  const [client] = (await world.keycloak.admin('GET', `/${realm}/clients?clientId=${clientId}`)).json;
   client.attributes = { ...client.attributes, 'backchannel.logout.url': url, 'backchannel.logout.session.required': 'true' };
-  const saved = await world.keycloak.admin('PUT', `/tg/clients/${client.id}`, client);
+  const saved = await world.keycloak.admin('PUT', `/${realm}/clients/${client.id}`, client);
   assert.equal(saved.status, 204, saved.text);
 }
 
@@ -195,6 +198,28 @@ test('a relying party that is away is not told: Keycloak is answered 502, the lo
   await once(own.server, 'listening');
   assert.equal((await tell(posted[0].token)).status, 200);
   assert.equal(party.sessions.size, 0);
+});
+
+test('a realm that logs in by another realm is told like any relying party', async () => {
+  const partner = (await world.keycloak.admin('GET', '/tg/identity-provider/instances/partner')).json;
+  // The two realms talk through Tollgate, and so does the one that verifies.
+  const front = `${world.origin}/realms/partner/protocol/openid-connect`;
+  const config = { ...partner.config, tokenUrl: `${front}/token`, userInfoUrl: `${front}/userinfo`, jwksUrl: `${front}/certs`, backchannelSupported: 'true' };
+  await world.keycloak.admin('PUT', '/tg/identity-provider/instances/partner', { ...partner, config });
+  await tells('broker', `${world.origin}${relay}`, 'partner');
+  const visitor = world.visitor();
+  const { href } = (await web.authorizationUrl({ kc_idp_hint: 'partner' })).url;
+  const password = world.canaries.add('password', secretOf('orla'));
+  const back = await visitor.submit(firstForm((await visitor.open(href)).text), { username: 'orla', password });
+  assert.ok(back.location?.searchParams.get('code'), back.text.slice(0, 300));
+  const sessions = async () => (await world.keycloak.admin('GET', `/tg/users/${(await world.keycloak.user('orla')).id}/sessions`)).json.length;
+  assert.equal(await sessions(), 1);
+  const [{ id }] = (await world.keycloak.admin('GET', '/partner/users?username=orla')).json;
+  assert.equal((await world.keycloak.admin('POST', `/partner/users/${id}/logout`)).status, 204);
+  await until('the session has ended in the other realm, too', async () => (await sessions()) === 0);
+  await tells('broker', '', 'partner');
+  await world.keycloak.admin('PUT', '/tg/identity-provider/instances/partner', partner);
+  await world.keycloak.removeUser('orla');
 });
 
 test('told directly, past Tollgate, the relying party believes it only where the provider\'s keys are published', async () => {
