@@ -195,6 +195,7 @@ test('what discovery announces is what is served', async () => {
   assert.ok(metadata.response_modes_supported.includes('form_post.jwt'));
   assert.ok(metadata.authorization_signing_alg_values_supported.includes('RS256'));
   assert.ok(metadata.grant_types_supported.includes('urn:openid:params:grant-type:ciba'));
+  assert.ok(!metadata.grant_types_supported.includes('urn:ietf:params:oauth:grant-type:pre-authorized_code'));
   assert.deepEqual(Object.keys(metadata).filter((name) => /encryption_/.test(name)), []);
 });
 
