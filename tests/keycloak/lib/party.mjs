@@ -12,6 +12,9 @@ export function halfHash(token) {
   return createHash('sha256').update(token).digest().subarray(0, 16).toString('base64url');
 }
 
+/** The parameters that a redirect takes to the client in its fragment. */
+export const inFragment = (answer) => Object.fromEntries(new URLSearchParams(answer.location?.hash.slice(1)));
+
 export const claimsOf = (token) => jose.decodeJwt(token);
 export const headerOf = (token) => jose.decodeProtectedHeader(token);
 
