@@ -95,20 +95,24 @@ describe('tokens in the front channel, whatever page came last', () => {
   });
 });
 
-test('the session that an administrator opens in the place of a user: its tokens are asked about like any', async () => {
+test('the session that an administrator opens in the place of a user: its tokens are asked about like any, and a mapper tells who it is', async () => {
+  const mapper = { name: 'impersonator', protocol: 'openid-connect', protocolMapper: 'oidc-usersessionmodel-note-mapper', config: { 'user.session.note': 'IMPERSONATOR_USERNAME', 'claim.name': 'impersonator', 'jsonType.label': 'String', 'access.token.claim': 'true' } };
+  const client_id = 'impersonated';
+  made.push(await world.keycloak.make('/tg/clients', { clientId: client_id, publicClient: true, implicitFlowEnabled: true, redirectUris: [`${world.rp}/*`], protocolMappers: [mapper] }));
   const admin = await web.logIn('alice');
   const { id } = await world.keycloak.user('bob');
   const visitor = world.visitor();
   const impersonated = await visitor.send({ method: 'POST', target: `${paths.users}/${id}/impersonation`, headers: { Authorization: `Bearer ${admin.access_token}`, ...json }, body: '{}' });
   assert.equal(impersonated.status, 200, impersonated.text);
   assertClean(impersonated);
-  const { outcome, triggers } = await world.hooks.during(() => visitor.open(authorize({})));
-  const { access_token: token } = await assertGold(outcome);
+  const { outcome, triggers } = await world.hooks.during(() => visitor.open(authorize({ client_id })));
+  const { access_token: token } = await assertGold(outcome, client_id);
   assert.equal(claimsOf(token).preferred_username, 'bob');
   assert.deepEqual(triggers, ['PRE_SESSION_CREATION']);
-  assert.equal(world.hooks.calls.at(-1).event.data.user.email, 'bob@example.org');
+  const { user, claims } = world.hooks.calls.at(-1).event.data;
+  assert.deepEqual([user.email, claims.access_token.impersonator], ['bob@example.org', 'alice']);
   world.hooks.answer('Session', deny(message));
-  const denied = await visitor.open(authorize({}));
+  const denied = await visitor.open(authorize({ client_id }));
   assertClean(denied);
   assert.equal(inFragment(denied).error, 'access_denied');
   // Keycloak takes no such request from somebody without the role.
