@@ -34,7 +34,7 @@ impl Trigger {
     ];
 
     /// The name on the wire, such as `PRE_SIGNUP`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::PreSignup => "PRE_SIGNUP",
             Self::PreSessionCreation => "PRE_SESSION_CREATION",

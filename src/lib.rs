@@ -17,6 +17,7 @@ pub mod geo;
 pub mod interceptor;
 pub mod json;
 pub mod listen;
+pub mod metrics;
 pub mod misconfigured;
 pub mod preset;
 pub mod refusal;

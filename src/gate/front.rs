@@ -205,6 +205,7 @@ impl Gate {
             path: &asked.path,
             back: None,
         };
+        self.metrics.refused(refusal.fault().as_str());
         let error = refusal.into_parameters(&occasion, parts.status);
         let written = self.deny(&opened, &error).map_err(unsigned)?;
         answer(parts, written)

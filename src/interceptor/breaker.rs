@@ -13,6 +13,17 @@ pub(super) struct Breaker {
     state: Mutex<State>,
 }
 
+/// What a breaker does with the next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// It lets it through.
+    Closed,
+    /// It waits for the one call that it let through.
+    Trying,
+    /// It holds it back, or once `open_for` has passed lets it through on trial.
+    Open,
+}
+
 /// Leave to call the endpoint once. Dropped without a report, it counts for nothing.
 #[derive(Debug)]
 pub(super) struct Pass<'a> {
@@ -41,6 +52,14 @@ impl Breaker {
                 })
             }
             State::Open { .. } | State::Probing => None,
+        })
+    }
+
+    pub(super) fn state(&self) -> BreakerState {
+        self.with(|state| match state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Probing => BreakerState::Trying,
+            State::Open { .. } => BreakerState::Open,
         })
     }
 

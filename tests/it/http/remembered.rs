@@ -60,6 +60,7 @@ fn remembered(url: &str, fresh: u64, stale: Duration) -> Arc<Remembered<usize>> 
     };
     Arc::new(Remembered::new(
         client(url),
+        Document::Keys,
         "/keys",
         HeaderMap::new(),
         lifetime,
