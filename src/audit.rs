@@ -5,7 +5,6 @@
 
 mod chain;
 mod entry;
-mod escape;
 mod query;
 mod reader;
 mod record;

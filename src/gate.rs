@@ -52,6 +52,7 @@ use crate::{
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
+    telemetry::Telemetry,
     token::{Publish, Reissuer},
     upstream::{Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
 };
@@ -98,6 +99,8 @@ pub struct Parts {
     pub late_signup: Option<LateSignup>,
     /// Where all this is counted.
     pub metrics: Metrics,
+    /// Where recognised requests leave their spans.
+    pub telemetry: Telemetry,
 }
 
 /// The line, with everything a request meets on it. Made once for a configuration, shared by all connections.
@@ -204,10 +207,12 @@ impl Gate {
         self.tasks.close();
         self.tasks.wait().await;
         self.audit.close().await;
+        self.telemetry.close().await;
     }
 
     /// What the route says is done.
     async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
+        let span = self.begin_span(&mut exchange, &recognised);
         let outcome = match self.act_or_refuse(&mut exchange, &mut recognised).await {
             Ok(answer) => self.guard(&exchange, Some(&recognised), answer).await,
             Err(refusal) => Err(refusal),
@@ -224,6 +229,9 @@ impl Gate {
             exchange.target.path(),
             recognised.route.name,
         );
+        if let Some(span) = span {
+            self.end_span(span, response.status());
+        }
         self.counted(&exchange.arrival, &recognised.route.name, response)
     }
 
@@ -289,7 +297,11 @@ impl Gate {
     /// Forwards what was judged, and holds the answer.
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
-        let answer = self.upstream.call(request).await.map_err(away)?;
+        let traceparent = exchange.arrival.trace.traceparent();
+        let answer = self
+            .spanned(traceparent, request, |request| self.upstream.call(request))
+            .await
+            .map_err(away)?;
         front::refuse_redirect(answer.headers())?;
         Ok(answer)
     }

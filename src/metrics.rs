@@ -12,10 +12,11 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 pub use self::family::{Family, Kind, Label, Values};
+pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
-    words::{FAMILIES, TRIGGERS, decider, decision},
+    words::{FAMILIES, TRIGGERS},
 };
 use crate::{
     event::Trigger,

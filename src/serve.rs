@@ -21,6 +21,7 @@ use crate::{
     metrics::{Known, Metrics},
     misconfigured::Misconfigured,
     refusal::Page,
+    telemetry::Telemetry,
     upstream::{RelyingParties, ServiceAccount, Upstream},
 };
 
@@ -149,6 +150,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         _ => None,
     };
     let geo = keep(&mut findings, Geo::open(&config.geo, base));
+    let telemetry = Telemetry::start(&config.telemetry, &config.environment, base, metrics.clone());
+    let telemetry = keep(&mut findings, telemetry);
     let page = match &config.denial.page {
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
         None => Some(Page::default()),
@@ -206,6 +209,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         service_account,
         late_signup: config.upstream.late_signup,
         metrics,
+        telemetry: telemetry.unwrap_or_default(),
     }))
 }
 

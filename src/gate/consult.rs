@@ -66,6 +66,7 @@ impl Gate {
         let verdict = self.interceptors.consult(event, existing).await;
         drop(paused);
         self.metrics.judged(event.trigger, &verdict);
+        self.record_consults(event, &verdict);
         self.audit
             .record(Entry::of_verdict(event, &verdict))
             .await
@@ -92,6 +93,7 @@ impl Gate {
             triggered_at: exchange.arrival.received,
             request_id: exchange.arrival.request_id.clone(),
             trace_id: Some(exchange.arrival.trace.id().to_owned()),
+            traceparent: Some(exchange.arrival.trace.traceparent().to_owned()),
             operation: Some(operation.to_owned()),
             ..Context::default()
         }

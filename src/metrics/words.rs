@@ -28,14 +28,16 @@ pub(super) const DOCUMENTS: &[&str] = &["discovery", "keys"];
 pub(super) const FAMILIES: &[&str] = &["rsa", "p256", "p384", "ed25519"];
 pub(super) const OUTCOMES: &[&str] = &["ok", "failed"];
 
-pub(super) fn decision(effect: Effect) -> &'static str {
+/// A decision as labels and spans have it.
+pub fn decision(effect: Effect) -> &'static str {
     match effect {
         Effect::Allow => "allow",
         Effect::Deny => "deny",
     }
 }
 
-pub(super) fn decider(decided_by: DecidedBy) -> &'static str {
+/// Who decided, as labels, spans and the audit have it.
+pub fn decider(decided_by: DecidedBy) -> &'static str {
     match decided_by {
         DecidedBy::Endpoint => "endpoint",
         DecidedBy::OnFailure => "on_failure",

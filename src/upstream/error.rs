@@ -32,8 +32,8 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
-    /// Its name in metrics.
-    pub(super) fn as_str(&self) -> &'static str {
+    /// Its name in metrics and spans.
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Timeout(_) => "timeout",

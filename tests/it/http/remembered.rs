@@ -14,7 +14,7 @@ use tokio::{
 };
 use tollgate::{
     body::{self, Body},
-    upstream::{Lifetime, MAX_ANSWER, Remembered, Upstream, UpstreamError},
+    upstream::{Document, Lifetime, MAX_ANSWER, Remembered, Upstream, UpstreamError},
 };
 
 use super::world::{Recorder, answer, upstream};
