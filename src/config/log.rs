@@ -7,10 +7,7 @@ use std::{
 
 use serde::Deserialize;
 use tracing::Subscriber;
-use tracing_subscriber::{
-    EnvFilter,
-    fmt::{self, MakeWriter},
-};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{escape, misconfigured::Misconfigured};
 

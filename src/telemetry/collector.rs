@@ -39,11 +39,10 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn new(otlp: &Otlp, base: &Path, metrics: Metrics) -> Result<Self, Misconfigured> {
-        let https = otlp.url()?.scheme() == Some(&Scheme::HTTPS);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(https, otlp, base)?)
+            .with_tls_config(tls(otlp, base)?)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -115,7 +114,7 @@ impl fmt::Debug for Collector {
     }
 }
 
-fn headers(otlp: &Otlp, base: &Path) -> Result<HeaderMap, Misconfigured> {
+pub(super) fn headers(otlp: &Otlp, base: &Path) -> Result<HeaderMap, Misconfigured> {
     let mut headers = HeaderMap::new();
     for (name, source) in &otlp.headers {
         let wrong = |message: String| Misconfigured::new(format!("telemetry.otlp.headers.{name}"), message);
@@ -129,7 +128,7 @@ fn headers(otlp: &Otlp, base: &Path) -> Result<HeaderMap, Misconfigured> {
     Ok(headers)
 }
 
-fn tls(https: bool, otlp: &Otlp, base: &Path) -> Result<ClientConfig, Misconfigured> {
+pub(super) fn tls(otlp: &Otlp, base: &Path) -> Result<ClientConfig, Misconfigured> {
     let mut roots = RootCertStore::empty();
     if let Some(ca) = &otlp.ca {
         let unusable = |why: String| {
@@ -145,7 +144,7 @@ fn tls(https: bool, otlp: &Otlp, base: &Path) -> Result<ClientConfig, Misconfigu
             roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
         }
     }
-    if https {
+    if otlp.url()?.scheme() == Some(&Scheme::HTTPS) {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

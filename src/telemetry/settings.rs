@@ -1,10 +1,14 @@
 //! `[telemetry]` in `proxy.toml`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use http::Uri;
 use serde::Deserialize;
 
+use super::collector;
 use crate::{misconfigured::Misconfigured, secret::SecretSource};
 
 /// `[telemetry]`: where traces go.
@@ -32,6 +36,20 @@ pub struct Otlp {
     /// A PEM file of certificate authorities to trust besides the system's.
     #[serde(default)]
     pub ca: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Where spans would go, once everything that is needed for it was read; `None` where they go nowhere.
+    ///
+    /// # Errors
+    /// What is wrong below `telemetry.otlp`.
+    pub fn check(&self, base: &Path) -> Result<Option<Uri>, Misconfigured> {
+        let Some(otlp) = &self.otlp else { return Ok(None) };
+        otlp.sample()?;
+        collector::headers(otlp, base)?;
+        collector::tls(otlp, base)?;
+        otlp.url().map(Some)
+    }
 }
 
 impl Otlp {
