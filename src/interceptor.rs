@@ -241,7 +241,7 @@ impl Interceptor {
         &self.settings.endpoint
     }
 
-    /// What its breaker does now.
+    /// Whether its endpoint is called.
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state()
     }

@@ -24,8 +24,8 @@ impl Gate {
         for interceptor in self.interceptors.iter() {
             let state = match interceptor.breaker() {
                 BreakerState::Closed => 0,
-                BreakerState::Trying => 1,
-                BreakerState::Open => 2,
+                BreakerState::Probing => 1,
+                BreakerState::Open { .. } => 2,
             };
             self.metrics.breaker(interceptor.name(), state);
         }

@@ -1,6 +1,9 @@
 //! The circuit breaker: an endpoint that is down is left alone for a while.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -13,15 +16,18 @@ pub(super) struct Breaker {
     state: Mutex<State>,
 }
 
-/// What a breaker does with the next call.
+/// Whether an endpoint is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerState {
-    /// It lets it through.
+    /// It is.
     Closed,
-    /// It waits for the one call that it let through.
-    Trying,
-    /// It holds it back, or once `open_for` has passed lets it through on trial.
-    Open,
+    /// It is not, since it was down.
+    Open {
+        /// How long until one call is let through to see.
+        for_another: Duration,
+    },
+    /// One call is under way to see whether it is up again.
+    Probing,
 }
 
 /// Leave to call the endpoint once. Dropped without a report, it counts for nothing.
@@ -55,11 +61,14 @@ impl Breaker {
         })
     }
 
+    /// How it is.
     pub(super) fn state(&self) -> BreakerState {
         self.with(|state| match state {
             State::Closed { .. } => BreakerState::Closed,
-            State::Probing => BreakerState::Trying,
-            State::Open { .. } => BreakerState::Open,
+            State::Open { since } => BreakerState::Open {
+                for_another: self.settings.open_for.0.saturating_sub(since.elapsed()),
+            },
+            State::Probing => BreakerState::Probing,
         })
     }
 
@@ -124,8 +133,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::advance;
 
     use super::*;

@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use tollgate::event::Trigger;
+use tollgate::{
+    event::Trigger,
+    metrics::{Known, Metrics},
+    preset::Preset,
+};
 
-use crate::world::{Reply, Setup, World, until};
+use crate::world::{Reply, Setup, World, scrape::Scrape, until};
 
 const SESSION: (&str, &str) = ("trigger", "PRE_SESSION_CREATION");
 const SIGNUP: (&str, &str) = ("trigger", "PRE_SIGNUP");
@@ -188,6 +192,18 @@ async fn no_request_makes_a_series_whatever_it_names() {
     }
     assert_eq!(before, names(&world));
     assert!(world.metrics().sum("tollgate_requests_total", &[]) >= 100.0);
+}
+
+#[test]
+fn a_scrape_has_as_many_series_as_the_page_says() {
+    let preset = Preset::load("keycloak", &[]).unwrap();
+    let known = Known {
+        interceptors: vec![("one", Trigger::PreSignup), ("two", Trigger::PreSessionCreation)],
+        operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
+        ..Known::default()
+    };
+    let series = Scrape::of(&Metrics::new(&known).render()).series().count();
+    assert!((1100..1300).contains(&series), "{series}");
 }
 
 #[tokio::test]
