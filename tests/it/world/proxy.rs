@@ -41,7 +41,7 @@ impl Proxy {
             let address = free_address().await;
             match Self::serve(setup, upstream, hook, &folder, address, address).await {
                 Ok(proxy) => return proxy,
-                Err(errors) if errors.to_string().contains("cannot be listened on") => {}
+                Err(errors) if errors.to_string().contains("cannot listen on") => {}
                 Err(errors) => panic!("{errors}"),
             }
         }
