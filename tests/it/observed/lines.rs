@@ -89,7 +89,7 @@ async fn say_hostile_things(world: &World) {
         .send()
         .await;
     world.get(&format!("/{encoded}?{encoded}={encoded}")).send().await;
-    world.get(&format!("/\u{202e}forged\u{9b}")).send().await;
+    world.get("/\u{202e}forged\u{9b}").send().await;
     world.call("FORGED-METHOD", "/token").send().await;
     let header = URL_SAFE_NO_PAD.encode(json!({"kid": HOSTILE, "typ": HOSTILE, "alg": "RS256"}).to_string());
     let payload = URL_SAFE_NO_PAD.encode(json!({"iss": HOSTILE, "sub": HOSTILE, "aud": HOSTILE}).to_string());
