@@ -26,9 +26,11 @@ const hex = (byte, random) => {
 const pieces = ['a', 'Ada', 'x1', ' ', '  ', '.', '-', '@', "'", '"', '<b>', '&', '=', '+', '%', ';', '/', '\\', '\u00e9', '\u00df', 'e\u0301', '\uff20', '\u{1f600}', '\u4e2d', '\u200b', '%41', '&amp;', '&#64;', '+x', '--xyz', '{}', '\u2028'];
 const odd = ['\r\n', '\n', '\t', '\ufeff', '\u0001', '\u0000', '\r\n--xyz', '\r\n--xyz\r\n', '\u0085', '\u007f'];
 
+/** Beyond ASCII more often than not: that is what charsets differ about. */
 const value = (random, ugly) => {
-  const length = 1 + random.below(4);
-  return Array.from({ length }, () => random.pick(ugly && random.chance(0.15) ? odd : pieces)).join('');
+  const length = 1 + random.below(3);
+  const text = Array.from({ length }, () => random.pick(ugly && random.chance(0.15) ? odd : pieces)).join('');
+  return random.chance(0.5) ? `${text}\u00e9` : text;
 };
 
 /** The fields of a registration; the passwords differ, so that the form comes back with what was read. */
@@ -45,7 +47,7 @@ function fields(random, number) {
   for (let left = random.below(3); left > 0; left -= 1) list.push([`more${left}`, value(random, false)]);
   if (random.chance(0.15)) list.splice(random.below(4), 1);
   if (random.chance(0.3)) list.push(list.splice(random.below(list.length), 1)[0]);
-  if (random.chance(0.1)) list.push([random.pick(['email', 'username', 'firstName', 'lastName', 'more1']), value(random, ugly)]);
+  if (random.chance(0.06)) list.push([random.pick(['email', 'username', 'firstName', 'lastName', 'more1']), value(random, ugly)]);
   if (random.chance(0.05)) list.push([random.pick(['Email', 'email ', 'email[]', 'email.', '_charset_', 'user.attributes.email', 'em\u0430il']), value(random, false)]);
   return list;
 }
@@ -63,12 +65,20 @@ function escaped(random, text, lax) {
   return parts.join('');
 }
 
+/** Replaces one match of many. */
+const once = (text, pattern, random, replacement) => {
+  const chosen = random.below([...text.matchAll(pattern)].length);
+  let seen = -1;
+  return text.replace(pattern, (match) => ((seen += 1) === chosen ? replacement : match));
+};
+
 const breaks = [
-  (body, random) => body.replace(/=/, random.pick(['==', '=%', '=%f', '=%zz', '=%u0041', '=%c0%af', '=%ff', '=%ed%a0%80', '=%f4%90%80%80', '=%E9', '=\xe9', '%3D', ''])),
+  (body, random) => once(body, /=/g, random, random.pick(['==', '=%', '=%f', '=%zz', '=%u0041', '=%c0%af', '=%ff', '=%ed%a0%80', '=%f4%90%80%80', '=%E9', '=\xe9', '=\xc3\xa9', '=+', '=%2B', '%3D', ''])),
   (body, random) => body.replace(/&/g, () => (random.chance(0.3) ? random.pick([';', '&&', '&amp;', '&;', '\r\n', '& ', '&=&', '&\0']) : '&')),
   (body, random) => random.pick(['&', '?', '\r\n', ' ', '=', '\xef\xbb\xbf', '#', '"']) + body,
   (body, random) => body + random.pick(['&', '\r\n', ' ', '\0', '&=', '=', ';', '&x', '%', '#y']),
   (body) => body.replace('email', '%65mail'),
+  (body, random) => once(body, /&/g, random, random.pick([';', '&&', '&amp;', '\r\n', '\n', '& ', ' &', '&=&', '&x&', '&\t'])),
   (body) => body.replace('email=', 'email%00='),
   (body) => `${body}&${body}`,
 ];
@@ -88,6 +98,8 @@ function asUrlencoded(random, list) {
 }
 
 // --- multipart/form-data
+
+const disposition = (name) => `Content-Disposition: form-data; name="${name}"`;
 
 const dispositions = [
   (name) => `Content-Disposition: form-data; name=${name}`,
@@ -148,13 +160,24 @@ const oddBoundaryTypes = [
   () => 'multipart/form-data; boundary=',
 ];
 
-function part(random, name, text, ugly) {
-  const head = [ugly && random.chance(0.5) ? random.pick(dispositions)(name) : `Content-Disposition: form-data; name="${name}"`];
-  if (random.chance(ugly ? 0.5 : 0.15)) head.push(`Content-Type: ${ugly ? random.pick(partTypes) : random.pick(partTypes.slice(0, 3))}`);
-  if (ugly && random.chance(0.3)) head.push(`Content-Transfer-Encoding: ${random.pick(transferEncodings)}`);
-  if (ugly && random.chance(0.1)) head.push('Content-Length: 3');
-  const latin = ugly && random.chance(0.1);
-  return Buffer.concat([bytes(`${head.join('\r\n')}\r\n\r\n`), latin ? raw(text) : bytes(text)]);
+/** What one part can have that no browser writes: its head's lines and its bytes. */
+const crooked = [
+  (random, name, text) => [[random.pick(dispositions)(name)], bytes(text)],
+  (random, name, text) => [[disposition(name), `Content-Type: ${random.pick(partTypes)}`], bytes(text)],
+  (random, name, text) => [[`Content-Type: ${random.pick(partTypes)}`, disposition(name)], raw(text)],
+  (random, name, text) => [[disposition(name), `Content-Transfer-Encoding: ${random.pick(transferEncodings)}`], bytes(text)],
+  (random, name, text) => [[disposition(name), 'Content-Transfer-Encoding: base64'], bytes(bytes(text).toString('base64'))],
+  (random, name, text) => [[disposition(name), 'Content-Transfer-Encoding: quoted-printable'], bytes(text.replaceAll('\u00e9', '=C3=A9'))],
+  (random, name, text) => [[disposition(name), 'Content-Length: 3'], bytes(text)],
+  (random, name, text) => [[disposition(name)], raw(text)],
+  (random, name, text) => [[disposition(name)], Buffer.from(text, 'utf16le')],
+  (random, name, text) => [[disposition(name)], bytes(`${text}${random.pick(['\r\n', '\r\n--', '\r\n--xy', '\n--xyz', '\r--xyz', '--xyz', '\r\n\r\n', ' '])}`)],
+];
+
+function part(random, name, text, isCrooked) {
+  const plain = random.chance(0.15) ? [disposition(name), `Content-Type: ${random.pick(partTypes.slice(0, 3))}`] : [disposition(name)];
+  const [head, content] = isCrooked ? random.pick(crooked)(random, name, text) : [plain, bytes(text)];
+  return Buffer.concat([bytes(`${head.join('\r\n')}\r\n\r\n`), content]);
 }
 
 const edits = [
@@ -179,13 +202,14 @@ const edits = [
 ];
 
 function asMultipart(random, list) {
-  const boundary = random.chance(0.7) ? 'xyz' : random.pick(boundaries);
-  const ugly = random.chance(0.3);
+  const boundary = random.chance(0.8) ? 'xyz' : random.pick(boundaries);
   const delimiter = bytes(`--${boundary}\r\n`);
-  const parts = list.flatMap(([name, text]) => [delimiter, part(random, name, text, ugly && random.chance(0.3)), bytes('\r\n')]);
+  // One part at most: a body with many oddities is refused for the first of them, and the others are never tried.
+  const chosen = random.chance(0.6) ? random.below(4) : -1;
+  const parts = list.flatMap(([name, text], index) => [delimiter, part(random, name, text, index === chosen), bytes('\r\n')]);
   let body = Buffer.concat([...parts, bytes(`--${boundary}--\r\n`)]);
-  if (random.chance(0.2)) body = random.pick(edits)(body, boundary);
-  const type = random.pick(random.chance(0.2) ? oddBoundaryTypes : boundaryTypes)(boundary);
+  if (chosen < 0 && random.chance(0.5)) body = random.pick(edits)(body, boundary);
+  const type = random.pick(random.chance(0.1) ? oddBoundaryTypes : boundaryTypes)(boundary);
   return { kind: 'multipart', type: bytes(type).toString('latin1'), body };
 }
 
