@@ -13,6 +13,7 @@ mod learned;
 mod logout;
 mod metadata;
 mod natives;
+mod opaque;
 mod recognise;
 mod request;
 mod restore;
@@ -27,7 +28,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -50,7 +51,7 @@ use crate::{
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
-    token::{Publish, Reissuer},
+    token::{Opaque, Publish, Reissuer},
     upstream::{Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
 };
 
@@ -86,6 +87,10 @@ pub struct Parts {
     pub relying_parties: RelyingParties,
     /// Whether the key set has the upstream's token keys as well.
     pub upstream_keys: Publish,
+    /// What becomes of opaque access tokens.
+    pub opaque: Opaque,
+    /// The resource servers that a JWT in the place of an opaque token may be for, the usual one first.
+    pub audience: Vec<String>,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Where clients are.
@@ -218,15 +223,21 @@ impl Gate {
         recognised: &mut Recognised,
     ) -> Result<Response<Body>, Refusal> {
         let caller = self.restore_bearer(exchange, &recognised.preset, recognised.route.native_bearer)?;
-        let bearer = self.restore_parameters(recognised)?;
+        let presented = self.restore_parameters(exchange, recognised)?;
         match recognised.route.does {
-            Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
-            Action::Tokens => self.tokens(exchange, recognised).await,
+            Action::Consult => {
+                let caller = caller.as_ref().map(|caller| &caller.claims);
+                self.consult_before(exchange, recognised, caller).await
+            }
+            Action::Tokens => self.tokens(exchange, recognised, presented.memory).await,
             Action::Authorize => self.authorize(exchange, recognised).await,
-            Action::Introspect => self.introspect(exchange, recognised, bearer).await,
+            Action::Introspect => self.introspect(exchange, recognised, presented.first).await,
             Action::Userinfo => {
-                let client_id = presented_by(caller.as_ref(), bearer.as_ref());
-                self.userinfo(exchange, recognised, client_id).await
+                let token = match (caller, presented.first) {
+                    (None, Some(Bearer::Ours(restored))) => Some(restored),
+                    (caller, _) => caller,
+                };
+                self.userinfo(exchange, recognised, token.as_ref()).await
             }
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
@@ -375,15 +386,6 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
-}
-
-/// The client that the presented token was issued to, in the header or in a parameter.
-fn presented_by<'a>(caller: Option<&'a Map<String, Value>>, bearer: Option<&'a Bearer>) -> Option<&'a str> {
-    let claims = match (caller, bearer) {
-        (None, Some(Bearer::Ours(restored))) => &restored.claims,
-        (caller, _) => caller?,
-    };
-    claims.get("azp").or_else(|| claims.get("client_id"))?.as_str()
 }
 
 /// A held answer, passed on as it came.

@@ -171,6 +171,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         egress: config.upstream.egress,
         upstream_keys: config.jwks.upstream_keys,
         relying_parties,
+        opaque: config.tokens.opaque,
+        audience: config.tokens.audience.clone(),
         warn_size: config.tokens.warn_size,
         geo: geo.unwrap_or_default(),
         service_account,

@@ -18,6 +18,8 @@ pub(super) struct TokenRequest {
     pub(super) code: Option<String>,
     /// How the client authenticates, as far as it can be repeated.
     pub(super) authentication: ClientAuthentication,
+    /// The resource server that the token is for (RFC 8707 §2), or its name (RFC 8693 §2.1).
+    pub(super) resource: Option<String>,
     scope: Option<String>,
     redirect_uri: Option<String>,
     acr_values: Option<String>,
@@ -73,6 +75,7 @@ impl TokenRequest {
             client_id,
             code: parameter("code"),
             authentication,
+            resource: parameter("resource").or_else(|| parameter("audience")),
             scope: parameter("scope"),
             redirect_uri: parameter("redirect_uri"),
             acr_values: parameter("acr_values"),

@@ -9,7 +9,7 @@ use crate::{
     secret::{Secret, SecretSource},
 };
 
-use super::{algorithm::AlgorithmChoice, capsule::Sealer, keyring::KeyRing, reissue::Reissuer};
+use super::{algorithm::AlgorithmChoice, keyring::KeyRing, reissue::Reissuer, sealer::Sealer};
 
 /// How tokens are signed anew.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,9 +31,27 @@ pub struct Settings {
     /// is worthless. `false` is for the time of migration: they are taken, and a line of the log counts them once a minute
     /// while any come. Default: `true`.
     pub require_reissued: bool,
+    /// What becomes of an access token that is no JWT. `wrap`: it gets a form of ours that is as opaque, and introspection and
+    /// userinfo show the added claims. `jwt`: it becomes a JWT (RFC 9068) for resource servers that verify by themselves; where
+    /// what such a token must say is not known it is wrapped, with a warning. Default: `wrap`.
+    pub opaque: Opaque,
+    /// With `opaque = "jwt"`: the resource servers that tokens may be for, `aud`. The first is meant where a request names none;
+    /// one that a request names in `resource` or `audience` must be listed, or fit an entry that ends in `*`. Default: none.
+    pub audience: Vec<String>,
     /// Warns when a re-signed token is longer than this, in bytes: some clients and servers take 8 KiB of headers in
     /// all. Default: `4096`.
     pub warn_size: usize,
+}
+
+/// What becomes of opaque access tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Opaque {
+    /// They stay opaque, sealed with what is remembered of them.
+    #[default]
+    Wrap,
+    /// They become JWTs.
+    Jwt,
 }
 
 /// The key set that clients find through discovery.
@@ -82,6 +100,8 @@ impl Default for Settings {
             },
             previous_capsule_secret: None,
             require_reissued: true,
+            opaque: Opaque::Wrap,
+            audience: Vec::new(),
             warn_size: 4096,
         }
     }
