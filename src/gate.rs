@@ -48,11 +48,12 @@ use crate::{
     exchange::{Arrival, Exchange, Outside},
     geo::Geo,
     interceptor::Interceptors,
+    listen::ClientCertificate,
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
     token::{Opaque, Publish, Reissuer},
-    upstream::{Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
+    upstream::{CertificateHeader, Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -93,6 +94,8 @@ pub struct Parts {
     pub audience: Vec<String>,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
+    /// Where the upstream finds the certificates of clients.
+    pub certificate_header: CertificateHeader,
     /// Where clients are.
     pub geo: Geo,
     /// Acts at the upstream's admin API, where the operator gave an account for it.
@@ -143,6 +146,7 @@ impl Gate {
     /// One request, from the first byte to the last. Read this to see what happens to it.
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let (parts, body) = request.into_parts();
+        let certificate = parts.extensions.get::<ClientCertificate>().cloned();
         let arrival = Arrival::new(Uuid::now_v7(), self.clock.now(), Instant::now(), peer, &parts.headers);
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let mut exchange = match Exchange::read(arrival.clone(), parts, &self.outside) {
@@ -157,6 +161,11 @@ impl Gate {
                 return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
             }
         };
+        // A trusted proxy says whose certificate it saw; one on its own connection is the proxy's.
+        if !self.outside.trusts(peer.ip()) {
+            let certificate = certificate.as_ref().map(ClientCertificate::der);
+            self.certificate_header.stamp(&mut exchange.headers, certificate);
+        }
         if logout::is_own(exchange.target.path()) {
             return self.serve_own(&exchange, body).await;
         }

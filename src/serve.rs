@@ -119,6 +119,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         }
         _ => None,
     };
+    let certificate_header = keep(&mut findings, config.upstream.client_certificate_header.header());
     let geo = keep(&mut findings, Geo::open(&config.geo, base));
     let page = match &config.denial.page {
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
@@ -146,7 +147,17 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         Some(page),
         Some(interceptors),
         Some(relying_parties),
-    ) = (outside, upstream, preset, reissuer, page, interceptors, relying_parties)
+        Some(certificate_header),
+    ) = (
+        outside,
+        upstream,
+        preset,
+        reissuer,
+        page,
+        interceptors,
+        relying_parties,
+        certificate_header,
+    )
     else {
         return Err(findings);
     };
@@ -174,6 +185,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         opaque: config.tokens.opaque,
         audience: config.tokens.audience.clone(),
         warn_size: config.tokens.warn_size,
+        certificate_header,
         geo: geo.unwrap_or_default(),
         service_account,
         late_signup: config.upstream.late_signup,

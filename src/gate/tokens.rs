@@ -123,7 +123,7 @@ impl Gate {
             target: Target {
                 resource: request.resource.clone(),
                 authentication: Some(request.authentication.clone()),
-                may_be_bound: exchange.headers.contains_key("dpop"),
+                may_be_bound: exchange.headers.contains_key("dpop") || self.certificate_header.is_in(&exchange.headers),
             },
         };
         let issued = &response.issued;
