@@ -26,8 +26,8 @@ const env = {
   KEYCLOAK_URL: `http://127.0.0.1:${keycloak}`,
   KEYCLOAK_PUBLIC: `http://127.0.0.1:${tollgate}`,
   KEYCLOAK_ADMIN: secretOf('admin'),
-  // The laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
-  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/`,
+  // Where Tollgate says which certificate a client has shown. And the laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
+  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/ --spi-x509cert-lookup--provider=rfc9440`,
   // Whoever asks a user on another device (CIBA) is asked here.
   CIBA_PORT: String(ciba),
   TOLLGATE_PORT: String(tollgate),
