@@ -1,7 +1,7 @@
 //! A token request (RFC 6749 §3.2), read for what the gate has to know of it.
 
 use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
@@ -35,7 +35,9 @@ pub(super) enum ClientAuthentication {
         client_id: String,
         client_secret: Option<String>,
     },
-    /// An assertion, which counts once (RFC 7523 §3), a TLS certificate, or nothing that we know.
+    /// Beside that, a TLS certificate, in the header that tells the upstream of it.
+    Certified(Box<Self>, (HeaderName, HeaderValue)),
+    /// An assertion, which counts once (RFC 7523 §3), or nothing that we know.
     Unrepeatable,
 }
 
@@ -106,6 +108,10 @@ impl ClientAuthentication {
                 if let Some(secret) = client_secret {
                     form.set("client_secret", secret.as_str());
                 }
+            }
+            Self::Certified(also, (name, value)) => {
+                headers.insert(name, value.clone());
+                return also.repeat(headers, form);
             }
             Self::Unrepeatable => return false,
         }

@@ -80,7 +80,12 @@ impl Gate {
         recognised: &mut Recognised,
         memory: Option<Memory>,
     ) -> Result<Response<Body>, Refusal> {
-        let request = TokenRequest::read(exchange, recognised)?;
+        let mut request = TokenRequest::read(exchange, recognised)?;
+        let certificate = self.certificate_header.of(&exchange.headers);
+        let may_be_bound = certificate.is_some() || exchange.headers.contains_key("dpop");
+        if let Some(certificate) = certificate {
+            request.authentication = ClientAuthentication::Certified(Box::new(request.authentication), certificate);
+        }
         // Before the code is spent: without the issuer's keys the answer could not be used.
         let issuer = self
             .issuers
@@ -123,7 +128,7 @@ impl Gate {
             target: Target {
                 resource: request.resource.clone(),
                 authentication: Some(request.authentication.clone()),
-                may_be_bound: exchange.headers.contains_key("dpop") || self.certificate_header.is_in(&exchange.headers),
+                may_be_bound,
             },
         };
         let issued = &response.issued;

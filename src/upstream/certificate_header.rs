@@ -63,9 +63,9 @@ impl CertificateHeader {
         }
     }
 
-    /// Whether a request has it.
-    pub fn is_in(&self, headers: &HeaderMap) -> bool {
-        headers.contains_key(&self.name)
+    /// What a request says in it, for another one of the same client.
+    pub fn of(&self, headers: &HeaderMap) -> Option<(HeaderName, HeaderValue)> {
+        Some((self.name.clone(), headers.get(&self.name)?.clone()))
     }
 }
 

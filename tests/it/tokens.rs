@@ -9,7 +9,8 @@ mod outages;
 mod refreshed;
 mod restored;
 mod statements;
-mod transplanted;
+mod transplants;
+mod wraps;
 
 use serde_json::json;
 use tollgate::{

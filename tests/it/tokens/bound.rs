@@ -15,6 +15,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tollgate::event::Trigger;
 
 use crate::world::{Hook, Idp, Proxy, Setup, Tokens, keys, stub::Stub};
 
@@ -79,6 +80,28 @@ async fn an_opaque_token_cannot_be_proved_there_either() {
         .await;
     assert_eq!(answer.status, 401);
     assert!(answer.header("www-authenticate").unwrap().starts_with("DPoP "));
+}
+
+#[tokio::test]
+async fn what_is_revoked_after_a_denial_is_revoked_with_the_clients_certificate() {
+    let idp = Idp::generic(Setup::generic().section("listen", "trusted_proxies = [\"127.0.0.0/8\"]")).await;
+    idp.hook.deny(Trigger::PreSessionCreation, "No");
+    idp.hands_out(idp.good_tokens());
+    let call = idp.post("/token").header("client-cert", ":AAAA:");
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", "c"),
+        ("client_id", "web"),
+    ];
+    assert_eq!(call.form(&fields).send().await.status, 400);
+    idp.recorded("it is revoked", |r| {
+        r.entry.reason.as_deref() == Some("access_token revoked")
+    })
+    .await;
+    for seen in idp.stub.at("/revoke") {
+        assert_eq!(seen.header("client-cert"), Some(":AAAA:"));
+        assert_eq!(seen.field("client_id").as_deref(), Some("web"));
+    }
 }
 
 /// A proxy with TLS that asks for certificates, in front of an upstream that says which headers it got.
