@@ -36,7 +36,7 @@ pub struct Settings {
     /// what such a token must say is not known it is wrapped, with a warning. Default: `wrap`.
     pub opaque: Opaque,
     /// With `opaque = "jwt"`: the resource servers that tokens may be for, `aud`. The first is meant where a request names none;
-    /// one that a request names in `resource` or `audience` must be listed, or fit an entry that ends in `*`. Default: none.
+    /// one that a request names in `resource` or `audience` must be listed, or fit an entry that ends in `*`.
     pub audience: Vec<String>,
     /// Warns when a re-signed token is longer than this, in bytes: some clients and servers take 8 KiB of headers in
     /// all. Default: `4096`.
@@ -79,6 +79,13 @@ impl Settings {
     /// Loads keys and secrets; relative paths are looked up below `base`, the folder of `proxy.toml`. Errors name the
     /// setting as `tokens.…`.
     pub fn reissuer(&self, base: &Path) -> Result<Reissuer, Misconfigured> {
+        if self.opaque == Opaque::Jwt && self.audience.is_empty() {
+            return Err(
+                Misconfigured::new("tokens.audience", "a JWT must say which resource server it is for").hint(
+                    "name yours, like `audience = [\"https://api.example.com\"]`; opaque tokens stay opaque without",
+                ),
+            );
+        }
         let ring = KeyRing::load(&base.join(&self.keys))?;
         let current = read(&self.capsule_secret, base, "tokens.capsule_secret")?;
         let previous = self
@@ -142,6 +149,9 @@ mod tests {
 
         init_capsule_secret(&base.path().join("certs/capsule.key")).unwrap();
         settings.reissuer(base.path()).unwrap();
+
+        let jwt: Settings = toml::from_str("opaque = \"jwt\"").unwrap();
+        assert_eq!(jwt.reissuer(base.path()).unwrap_err().key, "tokens.audience");
 
         let es384: Settings = toml::from_str("algorithm = \"ES384\"").unwrap();
         let no_key = es384.reissuer(base.path()).unwrap_err();

@@ -191,7 +191,7 @@ async fn neither_a_wrap_nor_what_is_in_it_is_written_down() {
         Trigger::PreSessionCreation,
         "on_failure = \"deny\"\non_refresh = \"reuse\"",
     );
-    let setup = setup.section("tokens", "opaque = \"jwt\"");
+    let setup = setup.section("tokens", "opaque = \"jwt\"\naudience = [\"https://api.example.com/*\"]");
     let world = World::populated(setup, |mut options| {
         options.clients[0].access_tokens = AccessTokens::Opaque;
         options

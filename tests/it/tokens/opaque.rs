@@ -215,7 +215,7 @@ async fn what_is_not_known_is_not_made_up_and_the_token_stays_wrapped_on_record(
     let good = token(json!({}));
     let no_lifetime = token(json!({"expires_in": null}));
     let dpop = token(json!({"token_type": "DPoP"}));
-    let without = "opaque = \"jwt\"";
+    let without = "opaque = \"jwt\"\naudience = [\"https://other.example.com/*\"]";
     for (settings, answer, parameters, becomes) in [
         (JWT, &good, &[][..], "jwt"),
         (JWT, &good, &[("resource", "https://api.example.com")], "jwt"),
