@@ -243,7 +243,7 @@ impl Gate {
             Action::Introspect => self.introspect(exchange, recognised, presented.first).await,
             Action::Userinfo => {
                 let token = match (caller, presented.first) {
-                    (None, Some(Bearer::Ours(restored))) => Some(restored),
+                    (None, Some(Bearer::Ours(restored))) => Some(*restored),
                     (caller, _) => caller,
                 };
                 self.userinfo(exchange, recognised, token.as_ref()).await

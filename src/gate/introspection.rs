@@ -56,7 +56,7 @@ impl Gate {
         }
         let native = matches!(bearer, Some(Bearer::Native)) && self.require_reissued;
         let ours = match bearer {
-            Some(Bearer::Ours(restored)) => Some(restored),
+            Some(Bearer::Ours(restored)) => Some(*restored),
             _ => None,
         };
         if is(answer.headers(), INTROSPECTION_JWT) {

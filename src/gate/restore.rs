@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 /// Whose token a string is.
 pub(super) enum Bearer {
     /// Ours, mapped back.
-    Ours(Restored),
+    Ours(Box<Restored>),
     /// One that the upstream signed for clients, presented without having been re-signed.
     Native,
     /// Anything else: opaque, another issuer's, one that only the upstream can read.
@@ -97,7 +97,7 @@ impl Gate {
                 let value = HeaderValue::try_from(format!("{scheme} {}", restored.original))
                     .map_err(|_| Refusal::invalid_token("the token cannot be mapped back"))?;
                 exchange.headers.insert(AUTHORIZATION, value);
-                Ok(Some(restored))
+                Ok(Some(*restored))
             }
             Bearer::Native if self.require_reissued && !takes_native => Err(Refusal::native_token()),
             Bearer::Native | Bearer::Foreign => Ok(None),
@@ -139,12 +139,10 @@ impl Gate {
                     }
                     Bearer::Native | Bearer::Foreign => {}
                 }
-                if let Bearer::Ours(Restored {
-                    memory: Some(memory), ..
-                }) = &bearer
+                if let Bearer::Ours(restored) = &bearer
                     && name == "refresh_token"
                 {
-                    presented.memory = Some(memory.clone());
+                    presented.memory.clone_from(&restored.memory);
                 }
                 presented.first.get_or_insert(bearer);
             }
@@ -167,7 +165,7 @@ impl Gate {
 
     fn whose(&self, token: &str, preset: &Preset, place: Place) -> Result<Bearer, Refusal> {
         match self.reissuer.restore(token) {
-            Ok(restored) if place.takes(&restored) => Ok(Bearer::Ours(restored)),
+            Ok(restored) if place.takes(&restored) => Ok(Bearer::Ours(Box::new(restored))),
             Ok(_) | Err(Unrestorable::Forged) => Err(forged()),
             Err(Unrestorable::NotOurs) => {
                 let native =
