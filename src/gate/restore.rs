@@ -1,5 +1,7 @@
 //! Mapping our tokens back to the upstream's, wherever they travel to it.
 
+use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+
 use super::{
     Gate,
     issued::REFRESH_TOKEN_TYPE,
@@ -13,7 +15,6 @@ use crate::{
     route::Action,
     token::{self, Memory, Restored, Unrestorable},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 
 /// Whose token a string is.
 pub(super) enum Bearer {
@@ -147,18 +148,18 @@ impl Gate {
                 presented.first.get_or_insert(bearer);
             }
         }
+        let first = match &presented.first {
+            Some(Bearer::Ours(restored)) => restored.memory.as_ref(),
+            _ => None,
+        };
+        let memory = presented.memory.as_ref().or(first);
         // Whoever asks about a token need not be its client; whoever uses or ends it must be.
-        if matches!(does, Action::Tokens | Action::Restore) {
-            let memory = match &presented.first {
-                Some(Bearer::Ours(restored)) => restored.memory.as_ref(),
-                _ => None,
-            };
-            let client_id = |memory: &Memory| memory.client_id.clone();
-            let issued_to = presented.memory.as_ref().or(memory).and_then(client_id);
-            let asks = TokenRequest::read(exchange, recognised)?.client_id;
-            if issued_to.is_some() && asks.is_some() && issued_to != asks {
-                return Err(forged());
-            }
+        if matches!(does, Action::Tokens | Action::Restore)
+            && let Some(issued_to) = memory.and_then(|memory| memory.client_id.as_ref())
+            && let Some(asks) = TokenRequest::read(exchange, recognised)?.client_id
+            && asks != *issued_to
+        {
+            return Err(forged());
         }
         Ok(presented)
     }

@@ -18,6 +18,9 @@ const [keycloak, management, tollgate, rp, smtp, ciba] = await freePorts(6);
 console.log(`ports: Keycloak ${keycloak} (management ${management}), Tollgate ${tollgate}, relying party ${rp}, mail ${smtp}`);
 console.log(`logs, audits and events: ${folder}`);
 
+// How Keycloak looks for the certificates of clients: `rfc9440`, or `nginx`.
+const certificates = process.env.CERTIFICATES ?? 'rfc9440';
+
 const env = {
   ...process.env,
   SUITE_RUN: folder,
@@ -27,7 +30,8 @@ const env = {
   KEYCLOAK_PUBLIC: `http://127.0.0.1:${tollgate}`,
   KEYCLOAK_ADMIN: secretOf('admin'),
   // Where Tollgate says which certificate a client has shown. And the laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
-  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/ --spi-x509cert-lookup--provider=rfc9440`,
+  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/ --spi-x509cert-lookup--provider=${certificates}`,
+  CERTIFICATES: certificates,
   // Whoever asks a user on another device (CIBA) is asked here.
   CIBA_PORT: String(ciba),
   TOLLGATE_PORT: String(tollgate),

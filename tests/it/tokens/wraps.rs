@@ -1,7 +1,11 @@
 //! Wraps where they do not belong: none is taken, and no answer tells which part of it was wrong.
 
 use serde_json::json;
-use tollgate::event::Trigger;
+use tollgate::{
+    event::Trigger,
+    secret::Secret,
+    token::{AccessWrap, AlgorithmChoice, KeyRing, Memory, RefreshWrap, Reissuer, Sealer, Wrap},
+};
 
 use crate::world::{Answer, Idp, Setup, Tokens, keys};
 
@@ -19,6 +23,24 @@ async fn session(idp: &Idp, number: u32) -> Tokens {
         "access_token": format!("opaque-{number}"), "refresh_token": format!("refresh-{number}"), "token_type": "Bearer",
     }));
     Tokens::of(&idp.redeem().await)
+}
+
+/// Wraps of an installation with our signing keys and another capsule secret.
+fn sealed_elsewhere(idp: &Idp) -> [String; 2] {
+    let ring = KeyRing::load(&keys::shared().join("signing")).unwrap();
+    let sealer = Sealer::new(&Secret::new(vec![9; 32]), None).unwrap();
+    let reissuer = Reissuer::new(ring, sealer, AlgorithmChoice::Match).unwrap();
+    let original = "opaque-1".to_owned();
+    let memory = Memory {
+        issuer: idp.issuer.clone(),
+        client_id: Some("web".into()),
+        ..Memory::default()
+    };
+    let access = Wrap::Access(AccessWrap {
+        original: original.clone(),
+        ..AccessWrap::default()
+    });
+    [access, Wrap::Refresh(RefreshWrap { original, memory })].map(|wrap| reissuer.wrap(&wrap).unwrap())
 }
 
 /// Every way by which a token travels upstream, with the kinds of wrap that belong there.
@@ -83,10 +105,9 @@ fn seen(answer: &Answer) -> (u16, Option<String>, String) {
 
 #[tokio::test]
 async fn no_wrap_is_taken_where_or_as_what_it_is_not_and_all_refusals_are_one() {
-    let (idp, elsewhere) = (Idp::generic(reusing()).await, Idp::generic(reusing()).await);
+    let idp = Idp::generic(reusing()).await;
     let (one, other) = (session(&idp, 1).await, session(&idp, 2).await);
-    let foreign = session(&elsewhere, 1).await;
-    _ = foreign;
+    let [foreign_access, foreign_refresh] = sealed_elsewhere(&idp);
     let forged_jwt = {
         idp.hands_out(idp.good_tokens());
         let token = Tokens::of(&idp.redeem().await).access;
@@ -103,10 +124,13 @@ async fn no_wrap_is_taken_where_or_as_what_it_is_not_and_all_refusals_are_one() 
         let expected = seen(&present(&idp, way, &forged_jwt).await);
         assert_eq!(expected.0, 401, "{way}");
         let mut wrong = Vec::new();
-        for (kind, ours, theirs) in [
-            ("access", &one.access, &other.access),
-            ("refresh", &one.refresh, &other.refresh),
+        for (kind, ours, theirs, foreign) in [
+            ("access", &one.access, &other.access, &foreign_access),
+            ("refresh", &one.refresh, &other.refresh, &foreign_refresh),
         ] {
+            // Under another secret, and that with the id of ours.
+            wrong.push(foreign.clone());
+            wrong.push(format!("{}{}", &ours[..10], &foreign[10..]));
             if belongs != "either" && belongs != kind {
                 wrong.push(ours.clone());
             }
