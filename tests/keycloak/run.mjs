@@ -20,6 +20,7 @@ console.log(`logs, audits and events: ${folder}`);
 
 // How Keycloak looks for the certificates of clients: `rfc9440`, or `nginx`.
 const certificates = process.env.CERTIFICATES ?? 'rfc9440';
+const lookup = `--spi-x509cert-lookup--provider=${certificates}${certificates === 'nginx' ? ' --spi-x509cert-lookup--nginx--ssl-client-cert=ssl-client-cert' : ''}`;
 
 const env = {
   ...process.env,
@@ -30,7 +31,7 @@ const env = {
   KEYCLOAK_PUBLIC: `http://127.0.0.1:${tollgate}`,
   KEYCLOAK_ADMIN: secretOf('admin'),
   // Where Tollgate says which certificate a client has shown. And the laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
-  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/ --spi-x509cert-lookup--provider=${certificates}`,
+  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/ ${lookup}`,
   CERTIFICATES: certificates,
   // Whoever asks a user on another device (CIBA) is asked here.
   CIBA_PORT: String(ciba),
