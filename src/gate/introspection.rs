@@ -101,8 +101,13 @@ impl Gate {
         &self,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
-        token: Option<&Restored>,
+        caller: Option<Restored>,
+        posted: Option<Bearer>,
     ) -> Result<Response<Body>, Refusal> {
+        let token = match (&caller, &posted) {
+            (None, Some(Bearer::Ours(restored))) => Some(restored.as_ref()),
+            (caller, _) => caller.as_ref(),
+        };
         let answer = self.call(exchange, recognised).await?;
         if !is(answer.headers(), JWT) {
             let told = token.filter(|token| answer.status().is_success() && !token.told.is_empty());
@@ -142,6 +147,7 @@ impl Gate {
         verified: &Verified,
         edit: Map<String, Value>,
     ) -> Result<Response<Body>, Refusal> {
+        self.metrics.reissued("statement");
         let again = self.reissuer.statement(verified, &edit, &[], self.clock.now());
         Ok(super::with_body(answer, again.map_err(|e| unsigned(&e))?))
     }

@@ -5,8 +5,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::recognise::Recognised;
-use crate::{event::AuthRequest, exchange::Exchange, form::Form, json, refusal::Refusal};
+use super::{Gate, recognise::Recognised};
+use crate::{event::AuthRequest, exchange::Exchange, form::Form, json, listen::ClientCertificate, refusal::Refusal};
 
 /// Who asks for which tokens.
 pub(super) struct TokenRequest {
@@ -91,6 +91,17 @@ impl TokenRequest {
             scope: self.scope.clone(),
             redirect_uri: self.redirect_uri.clone(),
             acr_values: self.acr_values.clone(),
+        }
+    }
+}
+
+impl Gate {
+    /// Tells the upstream whose certificate came with the connection. A trusted proxy says so itself: the one on its own
+    /// connection is the proxy's.
+    pub(super) fn tell_certificate(&self, exchange: &mut Exchange, certificate: Option<&ClientCertificate>) {
+        if !self.outside.trusts(exchange.arrival.peer.ip()) {
+            let certificate = certificate.map(ClientCertificate::der);
+            self.certificate_header.stamp(&mut exchange.headers, certificate);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Gate {
                 exchange.headers.insert(AUTHORIZATION, value);
                 Ok(Some(*restored))
             }
-            Bearer::Native if self.require_reissued && !takes_native => Err(Refusal::native_token()),
+            Bearer::Native if self.require_reissued && !takes_native => Err(self.native_refused()),
             Bearer::Native | Bearer::Foreign => Ok(None),
         }
     }
@@ -136,7 +136,7 @@ impl Gate {
                     }
                     // Where nothing has to be remembered with them, refresh tokens are the upstream's own.
                     Bearer::Native if acts_for_token && self.require_reissued && expected != Place::Refresh => {
-                        return Err(Refusal::native_token());
+                        return Err(self.native_refused());
                     }
                     Bearer::Native | Bearer::Foreign => {}
                 }
@@ -164,6 +164,11 @@ impl Gate {
         Ok(presented)
     }
 
+    fn native_refused(&self) -> Refusal {
+        self.metrics.native("refused");
+        Refusal::native_token()
+    }
+
     fn whose(&self, token: &str, preset: &Preset, place: Place) -> Result<Bearer, Refusal> {
         match self.reissuer.restore(token) {
             Ok(restored) if place.takes(&restored) => Ok(Bearer::Ours(Box::new(restored))),
@@ -173,6 +178,7 @@ impl Gate {
                     token::claimed_issuer(token).is_some_and(|issuer| self.issuers.is_one(&preset.issuer, &issuer));
                 if native && !self.require_reissued {
                     self.natives.took_one();
+                    self.metrics.native("taken");
                 }
                 Ok(if native { Bearer::Native } else { Bearer::Foreign })
             }

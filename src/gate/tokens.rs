@@ -252,6 +252,7 @@ impl Gate {
 
     /// The same, with a record that was made elsewhere.
     pub(super) async fn unverified(&self, entry: Entry, why: &Unverified) -> Refusal {
+        self.metrics.unverified();
         match self.audit.record(vec![entry]).await {
             Err(e) => Refusal::ourselves(format!("the audit cannot be written: {e}")),
             Ok(_) => match why {
@@ -344,13 +345,17 @@ impl Gate {
             }
             _ => None,
         };
-        for (name, token) in [
-            ("access_token", &access),
-            ("id_token", &id),
-            ("refresh_token", &refresh),
+        for (name, token, is_new) in [
+            ("access_token", &access, tokens.access.is_some()),
+            ("id_token", &id, tokens.id.is_some()),
+            ("refresh_token", &refresh, false),
         ] {
+            if is_new {
+                self.metrics.reissued(name);
+            }
             let size = token.as_ref().map_or(0, String::len);
             if size > self.warn_size {
+                self.metrics.oversized(name);
                 tracing::warn!(
                     token = name,
                     size_bytes = size,
