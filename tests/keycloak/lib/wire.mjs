@@ -29,12 +29,14 @@ export class Answer {
 /**
  * Sends one request and reads its answer.
  * @param origin where to connect to, such as `http://127.0.0.1:8080`
- * @param request `{ method, target, headers, body, version, behind, deadline }`: headers are pairs or an object; `Host` and `Content-Length` are
- *   added where missing (not where the value is `null`); `behind` are the bytes of a second request on the same connection
+ * @param request `{ method, target, headers, body, version, behind, reshape, whole, deadline }`: headers are pairs or an object; `Host` and
+ *   `Content-Length` are added where missing (not where the value is `null`); `behind` are the bytes of a second request on the same connection;
+ *   `reshape` changes all the bytes at last; `whole` takes for the body all that comes until the connection ends, the head included
  */
 export function send(origin, request) {
   const { hostname, port, host } = new URL(origin);
-  const bytes = Buffer.concat([encode(request, host), Buffer.from(request.behind ?? '', 'latin1')]);
+  const plain = Buffer.concat([encode(request, host), Buffer.from(request.behind ?? '', 'latin1')]);
+  const bytes = request.reshape?.(plain) ?? plain;
   const deadline = request.deadline ?? 60_000;
   const started = performance.now();
   return new Promise((resolve, reject) => {
@@ -50,14 +52,16 @@ export function send(origin, request) {
     const timer = setTimeout(() => settle(reject, new Error(`no answer within ${deadline} ms to ${request.method} ${request.target}`)), deadline);
     const attempt = (ended) => {
       if (over) return;
-      const parsed = decode(Buffer.concat(chunks), ended, request.method === 'HEAD');
+      const all = Buffer.concat(chunks);
+      const parsed = decode(all, ended, request.method === 'HEAD');
+      if (parsed && request.whole) parsed[2] = all;
       if (parsed) settle(resolve, new Answer(...parsed, performance.now() - started));
       else if (ended) settle(reject, new Error(`the connection ended before an answer to ${request.method} ${request.target}`));
     };
     socket.on('connect', () => socket.write(bytes));
     socket.on('data', (chunk) => {
       chunks.push(chunk);
-      if (!request.behind) attempt(false);
+      if (!request.behind && !request.whole) attempt(false);
     });
     socket.on('end', () => attempt(true));
     socket.on('error', (error) => (chunks.length ? attempt(true) : over || settle(reject, error)));

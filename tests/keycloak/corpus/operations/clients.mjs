@@ -1,0 +1,61 @@
+// Clients that register themselves.
+
+import { realm } from '../ground.mjs';
+
+const registrations = `${realm}/clients-registrations`;
+const json = { 'Content-Type': 'application/json' };
+const redirect = (word) => `https://${word}.example/cb`;
+const metadata = ({ word }) => ({ client_name: word, redirect_uris: [redirect(word)], grant_types: ['authorization_code'], token_endpoint_auth_method: 'none' });
+const fresh = async (ground) => ({ word: ground.word('c') });
+const told = (event, { effect }) => (event.data.client.redirect_uris ?? []).join() === effect.redirectUris.join();
+
+/** The clients by the redirect URI that an attempt asks for. */
+async function registered(attempts, ground) {
+  const found = new Map((await ground.list('/clients')).flatMap((client) => [...client.redirectUris.map((uri) => [uri, client]), [client.name, client], [client.clientId, client]]));
+  return new Map(attempts.map((attempt) => [attempt, found.get(redirect(attempt.subject.word)) ?? found.get(attempt.subject.word)]));
+}
+
+const registration = (name, route, { draft, ...rest }) => ({
+  name,
+  route,
+  kind: 'asked',
+  trigger: 'PRE_CLIENT_REGISTRATION',
+  prepare: fresh,
+  draft: async (subject, ground, pass) => ({ method: 'POST', headers: [await ground.machine(pass, 'svc')], ...draft(subject) }),
+  happened: registered,
+  identity: told,
+  ...rest,
+});
+
+/** An update by a client that registered past Tollgate, with its own token for that. */
+const update = (name, route, provider, document) => registration(name, route, {
+  prepare: async (ground) => {
+    const [, bearer] = await ground.machine('direct', 'svc');
+    const word = ground.word('c');
+    const made = await ground.direct({ method: 'POST', target: `${registrations}/${provider}`, headers: { ...json, Authorization: bearer }, body: JSON.stringify(document({ word: `before${word}`, id: word })) });
+    return { word, id: made.json.client_id ?? made.json.clientId, token: made.json.registration_access_token ?? made.json.registrationAccessToken };
+  },
+  draft: ({ word, id, token }) => ({ method: 'PUT', path: `${registrations}/${provider}/${id}`, headers: [['Authorization', `Bearer ${token}`]], json: document({ word, id }), ...keyOf(document) }),
+  depth: { limit: 60 },
+});
+const withId = (subject) => ({ ...metadata(subject), ...(subject.word.startsWith('before') ? {} : { client_id: subject.id }) });
+const document = ({ word, id = word }) => ({ clientId: id, redirectUris: [redirect(word)] });
+const keyOf = (make) => (make === document ? { key: 'redirectUris', decoy: ['https://decoy.example/cb'] } : { key: 'redirect_uris', decoy: ['https://decoy.example/cb'] });
+
+export const clients = [
+  registration('register a client', 'register-client', { draft: (subject) => ({ path: `${registrations}/openid-connect`, json: metadata(subject), ...keyOf(metadata) }), depth: { step: 2, pairs: 0 } }),
+  update('update a client', 'update-client', 'openid-connect', withId),
+  registration('register a client by its document', 'register-client-document', { draft: (subject) => ({ path: `${registrations}/default`, json: document(subject), ...keyOf(document) }), depth: { limit: 90 } }),
+  update('update a client by its document', 'update-client-document', 'default', document),
+  {
+    ...registration('register a client by a SAML descriptor', 'register-client-otherwise', {
+      draft: ({ word }) => ({
+        path: `${registrations}/saml2-entity-descriptor`,
+        type: 'application/xml',
+        body: `<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="${word}"><SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"><AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="${redirect(word)}" index="0"/></SPSSODescriptor></EntityDescriptor>`,
+      }),
+      depth: { limit: 60 },
+    }),
+    kind: 'closed',
+  },
+];
