@@ -14,13 +14,13 @@ export const protocol = `${realm}/protocol/openid-connect`;
 export const admin = `/admin/realms/${name}`;
 
 export class Ground {
-  #serial = 0;
-  #tokens = new Map();
+  /** What is shared by all who look at the same realms. */
+  shared = { serial: 0, tokens: new Map() };
 
   /** @param world a world whose Tollgate is in front of the Keycloak that gets the realms */
   static async open(world) {
     const ground = new Ground();
-    Object.assign(ground, { world, keycloak: world.keycloak, origin: world.origin, redirect: world.redirect, tag: world.tag });
+    Object.assign(ground, { world, keycloak: world.keycloak, origin: world.origin, via: world.origin, redirect: world.redirect, tag: world.tag });
     const settings = { origin: world.origin, keycloak: world.keycloak.url, rpPort: new URL(world.rp).port, smtpPort: process.env.SMTP_PORT };
     for (const document of [everything(partner(settings), settings), everything(example(settings), settings), bare('learned', settings), bare('unlearned', settings)]) {
       await ground.keycloak.admin('DELETE', `/${document.realm}`);
@@ -35,13 +35,14 @@ export class Ground {
     const native = (await send(world.keycloak.url, { target: `${protocol}/certs` })).json.keys.filter(({ use }) => use === 'sig');
     ground.native = native.flatMap(({ n, x }) => [n, x]).filter(Boolean);
     ground.publicKey = (await send(world.keycloak.url, { target: realm })).json.public_key;
-    ground.#listen();
+    ground.listen();
+    await ground.reviewProfiles();
     ground.bob = await ground.visitor().logInTo(ground, 'bob');
     return ground;
   }
 
   /** Stands in for a user's other device (CIBA), and keeps with which token the upstream is to be answered, by the binding message; and for who has request objects. */
-  #listen() {
+  listen() {
     this.device = new Map();
     this.fetched = new Set();
     this.server = http.createServer(async (request, response) => {
@@ -57,14 +58,19 @@ export class Ground {
     this.server.listen(Number(process.env.CIBA_PORT), '127.0.0.1');
   }
 
+  /** The same ground, tried through another Tollgate with the same keys. */
+  through(via) {
+    return Object.assign(Object.create(this), { via });
+  }
+
   close() {
     this.server.close();
   }
 
   /** A word that nobody used before. */
   word(label) {
-    this.#serial += 1;
-    return `${label}${this.tag}n${this.#serial}`;
+    this.shared.serial += 1;
+    return `${label}${this.tag}n${this.shared.serial}`;
   }
 
   admin(method, path, body) {
@@ -83,6 +89,14 @@ export class Ground {
     return new Somebody(this.origin, this.world.canaries, this.keycloak.url);
   }
 
+  /** Lets the upstream show its form to whoever comes by a broker for the first time. */
+  async reviewProfiles() {
+    const executions = (await this.admin('GET', '/authentication/flows/first%20broker%20login/executions')).json;
+    const path = `/authentication/config/${executions.find(({ providerId }) => providerId === 'idp-review-profile').authenticationConfig}`;
+    const { config, ...rest } = (await this.admin('GET', path)).json;
+    await this.admin('PUT', path, { ...rest, config: { ...config, 'update.profile.on.first.login': 'on' } });
+  }
+
   /** A request past Tollgate. */
   direct(request) {
     return send(this.keycloak.url, request);
@@ -92,7 +106,7 @@ export class Ground {
   async tokens(pass, client, fields) {
     const isPublic = client === 'web';
     const headers = { 'Content-Type': urlencoded, 'User-Agent': 'preparation', ...(!isPublic && { Authorization: basic(client) }) };
-    const answer = await send(pass === 'direct' ? this.keycloak.url : this.origin, { method: 'POST', target: `${protocol}/token`, headers, body: form({ ...fields, ...(isPublic && { client_id: client }) }) });
+    const answer = await send(pass === 'direct' ? this.keycloak.url : this.via, { method: 'POST', target: `${protocol}/token`, headers, body: form({ ...fields, ...(isPublic && { client_id: client }) }) });
     if (answer.status !== 200) throw new Error(`no token for ${fields.grant_type}: ${answer.status} ${answer.text}`);
     return answer.json;
   }
@@ -104,17 +118,25 @@ export class Ground {
 
   /** The `Authorization` header of an administrator, made once. */
   async administrator(pass, username = 'alice') {
-    return this.#once(`${pass} ${username}`, () => this.tokens(pass, 'web', { grant_type: 'password', username, password: secretOf(username) }));
+    return this.once(`${pass} ${username}`, () => this.tokens(pass, 'web', { grant_type: 'password', username, password: secretOf(username) }));
   }
 
   /** The `Authorization` header of a client, made once. */
   async machine(pass, client) {
-    return this.#once(`${pass} ${client}`, () => this.tokens(pass, client, { grant_type: 'client_credentials' }));
+    return this.once(`${pass} ${client}`, () => this.tokens(pass, client, { grant_type: 'client_credentials' }));
   }
 
-  async #once(key, make) {
-    if (!this.#tokens.has(key)) this.#tokens.set(key, make().then(({ access_token: token }) => ['Authorization', `Bearer ${token}`]));
-    return this.#tokens.get(key);
+  /** The `Authorization` header of the administrator of all realms, made once. */
+  master(pass) {
+    const fields = { grant_type: 'password', client_id: 'admin-cli', username: 'admin', password: secretOf('admin') };
+    const request = { method: 'POST', target: '/realms/master/protocol/openid-connect/token', headers: { 'Content-Type': urlencoded }, body: form(fields) };
+    return this.once(`${pass} master`, async () => (await send(pass === 'direct' ? this.keycloak.url : this.via, request)).json);
+  }
+
+  once(key, make) {
+    const { tokens } = this.shared;
+    if (!tokens.has(key)) tokens.set(key, make().then(({ access_token: token }) => ['Authorization', `Bearer ${token}`]));
+    return tokens.get(key);
   }
 }
 

@@ -10,14 +10,14 @@ export function everything(realm, { origin }) {
     .replaceAll(`default-roles-${realmName}`, 'default-roles-corpus')
     .replaceAll('default-roles-partner', 'default-roles-corpus-partner');
   const own = JSON.parse(text);
-  for (const client of own.clients.filter(({ clientId }) => clientId === 'web')) {
-    // Where request objects may be fetched from, and who a token is for at SCIM.
-    client.attributes['request.uris'] = `http://127.0.0.1:${process.env.CIBA_PORT}/*`;
-    client.protocolMappers.push({ name: 'aud-scim', protocol: 'openid-connect', protocolMapper: 'oidc-audience-mapper', config: { 'included.custom.audience': `${origin}/realms/corpus/scim/v2`, 'access.token.claim': 'true' } });
-    own.clients.push(serviceProvider);
+  for (const client of own.clients) {
+    // Where request objects may be fetched from, and who the tokens for SCIM are for.
+    if (client.clientId === 'web') client.attributes['request.uris'] = `http://127.0.0.1:${process.env.CIBA_PORT}/*`;
+    if (client.clientId === 'svc') client.protocolMappers.push({ name: 'aud-scim', protocol: 'openid-connect', protocolMapper: 'oidc-audience-mapper', config: { 'included.custom.audience': `${origin}/realms/corpus/scim/v2`, 'access.token.claim': 'true' } });
   }
+  if (realm.realm === realmName) own.clients.push(serviceProvider);
   const named = realm.realm === realmName ? 'corpus' : `corpus-${realm.realm}`;
-  return { ...own, realm: named, passwordPolicy: 'hashAlgorithm(pbkdf2-sha256) and hashIterations(1)', accessTokenLifespan: 3600, ssoSessionIdleTimeout: 7200, scimApiEnabled: true };
+  return { ...own, realm: named, passwordPolicy: 'hashAlgorithm(pbkdf2-sha256) and hashIterations(1)', accessTokenLifespan: 3600, ssoSessionIdleTimeout: 7200, scimApiEnabled: true, verifiableCredentialsEnabled: true };
 }
 
 /**

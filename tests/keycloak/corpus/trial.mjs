@@ -11,6 +11,8 @@ import { variants } from './variants.mjs';
 /** So many requests are under way at once. */
 const ABREAST = 8;
 
+const asSent = 'as clients send it';
+
 /** Every attempt has a `User-Agent` of its own, by which the events are told apart; with this in it the interceptors deny. */
 export const denied = 'attempt-deny';
 
@@ -21,9 +23,9 @@ export const denied = 'attempt-deny';
  */
 export async function tryOut(ground, operation, { only } = {}) {
   const started = performance.now();
-  const at = { direct: place(ground.keycloak.url), tollgate: place(ground.origin) };
+  const at = { direct: place(ground.keycloak.url), tollgate: place(ground.via) };
   const sample = await operation.draft(await operation.prepare(ground, 'direct'), ground, 'direct');
-  const plain = Object.entries({ 'as clients send it': (draft) => draft, ...operation.plain }).map(([name, spell]) => ({ dimension: 'plain', name, spell, plain: true }));
+  const plain = Object.entries({ [asSent]: (draft) => draft, ...operation.plain }).map(([name, spell]) => ({ dimension: 'plain', name, spell, plain: true }));
   const spellings = only === 'plain' ? plain : [...plain, ...pick(variants(sample, at.tollgate, operation.depth), operation.depth?.limit)];
 
   const run = async (pass, list) => {
@@ -63,7 +65,7 @@ export async function tryOut(ground, operation, { only } = {}) {
     if (judged.events.length) result.consulted += 1;
     else if (judged.answer.status >= 400) result.refused += 1;
     else if (there?.effect && operation.kind !== 'mapped') result.idle.push(`${operation.name}, ${spelling.name}: ${judged.answer.status}`);
-    if (spelling.plain && !served(operation, there, yes)) result.unserved.push(`${operation.name}, ${spelling.name}: ${yes.answer.status} ${yes.answer.text.slice(0, 300)}`);
+    if (spelling.plain && !served(operation, spelling, there, yes)) result.unserved.push(`${operation.name}, ${spelling.name}: ${there?.effect ? '' : `directly ${there?.answer.status} ${there?.answer.text.slice(0, 200)}; `}${yes.answer.status} ${yes.answer.text.slice(0, 200)}`);
     if (!spelling.plain && there?.effect && asked && !yes?.effect) (result.strict ??= []).push(`${spelling.name}: ${yes?.answer.status}`);
   }
   return { ...result, seconds: (performance.now() - started) / 1000 };
@@ -82,11 +84,12 @@ function wrong(operation, there, no, yes, ground) {
   return !operation.identity(event, yes, ground) && `another identity was told than the upstream took: ${JSON.stringify(event.data)}`;
 }
 
-function served(operation, there, yes) {
-  if (operation.kind === 'closed') return operation.refusedWith?.(yes.answer) ?? yes.answer.status >= 400;
-  if (operation.kind === 'published') return yes.effect;
+/** Whether a plain variant fared as its client expects. The upstream has to serve the plainest one itself, or nothing was tried. */
+function served(operation, spelling, there, yes) {
+  if (spelling.name === asSent && !there.effect && operation.kind !== 'published') return false;
+  if (operation.kind === 'closed') return yes.answer.status >= 400;
   if (operation.kind === 'asked' && !yes.events.some(({ trigger_point: trigger }) => trigger === operation.trigger)) return false;
-  return there.effect && yes.effect;
+  return Boolean(yes.effect);
 }
 
 /** An answer, or what stands for it where the connection was cut off. */
@@ -95,7 +98,7 @@ async function answerTo({ origin }, draft) {
     if (draft.frame) return await sendFrame(origin, draft);
     return await send(origin, { ...wire(draft), whole: draft.behind !== undefined });
   } catch (error) {
-    return { status: 499, headers: [], text: '', cut: String(error), all: () => [], header: () => undefined };
+    return { status: 499, headers: [], text: `cut off: ${error.message}`, all: () => [], header: () => undefined };
   }
 }
 

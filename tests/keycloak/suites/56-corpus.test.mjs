@@ -3,22 +3,18 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { operations } from '../corpus/operations.mjs';
-import { denied, tryOut } from '../corpus/trial.mjs';
+import { openWorld } from '../corpus/asking.mjs';
 import { Ground } from '../corpus/ground.mjs';
-import { allow, deny } from '../lib/hooks.mjs';
-import { World, interceptors } from '../lib/world.mjs';
+import { operations } from '../corpus/operations.mjs';
+import { tryOut } from '../corpus/trial.mjs';
 
 const LEAST = 2000;
-const asking = [...Object.values(interceptors), { name: 'Registration', trigger: 'PRE_CLIENT_REGISTRATION' }];
 const results = [];
 
 let world;
 let ground;
 before(async () => {
-  // Without the net below: recognition alone has to hold.
-  world = await World.open('corpus', { interceptors: () => asking, recorded: false, sections: { upstream: { egress: 'off' } } });
-  for (const { name } of asking) world.hooks.decide(name, (event) => (event.interceptor_context.user_agent?.startsWith(denied) ? deny('Not this one.') : allow()));
+  world = await openWorld('corpus');
   ground = await Ground.open(world);
 });
 after(async () => {

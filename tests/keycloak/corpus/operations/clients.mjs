@@ -36,16 +36,16 @@ const update = (name, route, provider, document) => registration(name, route, {
     return { word, id: made.json.client_id ?? made.json.clientId, token: made.json.registration_access_token ?? made.json.registrationAccessToken };
   },
   draft: ({ word, id, token }) => ({ method: 'PUT', path: `${registrations}/${provider}/${id}`, headers: [['Authorization', `Bearer ${token}`]], json: document({ word, id }), ...keyOf(document) }),
-  depth: { limit: 60 },
+  depth: { limit: 40 },
 });
 const withId = (subject) => ({ ...metadata(subject), ...(subject.word.startsWith('before') ? {} : { client_id: subject.id }) });
 const document = ({ word, id = word }) => ({ clientId: id, redirectUris: [redirect(word)] });
 const keyOf = (make) => (make === document ? { key: 'redirectUris', decoy: ['https://decoy.example/cb'] } : { key: 'redirect_uris', decoy: ['https://decoy.example/cb'] });
 
 export const clients = [
-  registration('register a client', 'register-client', { draft: (subject) => ({ path: `${registrations}/openid-connect`, json: metadata(subject), ...keyOf(metadata) }), depth: { step: 2, pairs: 0 } }),
+  registration('register a client', 'register-client', { draft: (subject) => ({ path: `${registrations}/openid-connect`, json: metadata(subject), ...keyOf(metadata) }), depth: { limit: 100 } }),
   update('update a client', 'update-client', 'openid-connect', withId),
-  registration('register a client by its document', 'register-client-document', { draft: (subject) => ({ path: `${registrations}/default`, json: document(subject), ...keyOf(document) }), depth: { limit: 90 } }),
+  registration('register a client by its document', 'register-client-document', { draft: (subject) => ({ path: `${registrations}/default`, json: document(subject), ...keyOf(document) }), depth: { limit: 60 } }),
   update('update a client by its document', 'update-client-document', 'default', document),
   {
     ...registration('register a client by a SAML descriptor', 'register-client-otherwise', {
@@ -54,7 +54,7 @@ export const clients = [
         type: 'application/xml',
         body: `<EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" entityID="${word}"><SPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol"><AssertionConsumerService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST" Location="${redirect(word)}" index="0"/></SPSSODescriptor></EntityDescriptor>`,
       }),
-      depth: { limit: 60 },
+      depth: { limit: 40 },
     }),
     kind: 'closed',
   },

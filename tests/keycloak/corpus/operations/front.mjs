@@ -30,15 +30,15 @@ const elsewhere = (route, path) => ({
   prepare: async (ground) => ({ uri: `/${ground.word('o')}` }),
   draft: ({ uri }, ground) => ({ method: 'GET', path: `${protocol}/${path}`, query: [['client_id', 'web'], ['request_uri', `http://127.0.0.1:${process.env.CIBA_PORT}${uri}`]], queryKey: 'request_uri', headers: [['Cookie', ground.bob]] }),
   happened: async (attempts, ground) => new Map(attempts.map((attempt) => [attempt, ground.fetched.has(attempt.subject.uri) || undefined])),
-  depth: { limit: 40 },
+  depth: { limit: 24 },
 });
 
 export const front = [
-  authorization('implicit', { depth: { pairs: 3 } }, (ground) => ({ query: parameters(ground, { response_type: 'id_token token' }) })),
-  authorization('implicit by POST', { depth: { step: 2, pairs: 0 } }, (ground) => ({ method: 'POST', form: parameters(ground, { response_type: 'id_token token' }) })),
-  authorization('hybrid, as a form', { depth: { limit: 60 } }, (ground) => ({ query: parameters(ground, { response_type: 'code id_token token', response_mode: 'form_post' }) })),
-  authorization('in a JWT', { depth: { limit: 60 } }, (ground) => ({ query: parameters(ground, { response_type: 'code id_token token', response_mode: 'fragment.jwt' }) })),
-  authorization('by a request object', { depth: { limit: 40 } }, (ground) => ({ query: [...parameters(ground, { response_type: 'id_token token' }), ['request', unsecured({ response_type: 'id_token token', client_id: 'web' })]] })),
+  authorization('implicit', { depth: { pairs: 0 } }, (ground) => ({ query: parameters(ground, { response_type: 'id_token token' }) })),
+  authorization('implicit by POST', { depth: { limit: 80 } }, (ground) => ({ method: 'POST', form: parameters(ground, { response_type: 'id_token token' }) })),
+  authorization('hybrid, as a form', { depth: { limit: 40 } }, (ground) => ({ query: parameters(ground, { response_type: 'code id_token token', response_mode: 'form_post' }) })),
+  authorization('in a JWT', { depth: { limit: 40 } }, (ground) => ({ query: parameters(ground, { response_type: 'code id_token token', response_mode: 'fragment.jwt' }) })),
+  authorization('by a request object', { depth: { limit: 24 } }, (ground) => ({ query: [...parameters(ground, { response_type: 'id_token token' }), ['request', unsecured({ response_type: 'id_token token', client_id: 'web' })]] })),
   {
     ...authorization('by a pushed request', { depth: { limit: 40 } }, (ground) => ({ method: 'POST', path: `${protocol}/ext/par/request`, headers: [], form: parameters(ground, { response_type: 'id_token token' }) })),
     route: 'pushed-authorization-request',

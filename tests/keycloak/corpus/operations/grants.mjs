@@ -35,45 +35,46 @@ const exchange = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const accessToken = 'urn:ietf:params:oauth:token-type:access_token';
 
 export const grants = [
-  grant('client credentials', machine('robot'), { fields: () => ({ grant_type: 'client_credentials', scope: 'profile' }), headers: by('robot'), depth: { pairs: 1 } }),
+  grant('client credentials', machine('robot'), { fields: () => ({ grant_type: 'client_credentials', scope: 'profile' }), headers: by('robot'), depth: { pairs: 4 } }),
   grant('client credentials, secret in the form', machine('robot'), {
     fields: () => ({ grant_type: 'client_credentials', client_id: 'robot', client_secret: secretOf('robot') }),
-    depth: { step: 2, pairs: 0 },
+    depth: { limit: 80 },
   }),
-  grant('password', session, { fields: () => ({ grant_type: 'password', client_id: 'web', username: 'bob', password: secretOf('bob'), scope: 'openid' }), decoy: 'client_credentials', depth: { pairs: 6 } }),
+  grant('password', session, { fields: () => ({ grant_type: 'password', client_id: 'web', username: 'bob', password: secretOf('bob'), scope: 'openid' }), decoy: 'client_credentials', depth: { step: 2, pairs: 0 } }),
   grant('refresh token', session, {
     prepare: (ground) => ground.session('direct', 'web'),
     fields: ({ refresh_token }) => ({ grant_type: 'refresh_token', client_id: 'web', refresh_token }),
-    depth: { step: 3, pairs: 0 },
+    depth: { limit: 50 },
   }),
   grant('authorization code', session, {
     prepare: async (ground) => {
+      // A session of its own: a code that is shown twice ends the session that it is from.
       const query = form({ client_id: 'web', redirect_uri: ground.redirect, response_type: 'code', scope: 'openid' });
-      const answer = await send(ground.keycloak.url, { target: `${protocol}/auth?${query}`, headers: { Cookie: ground.bob } });
-      return { code: new URL(answer.header('location')).searchParams.get('code'), redirect_uri: ground.redirect };
+      const location = await ground.visitor().logIn(`${ground.origin}${protocol}/auth?${query}`, 'bob', secretOf('bob'));
+      return { code: location.searchParams.get('code'), redirect_uri: ground.redirect };
     },
     fields: (subject) => ({ grant_type: 'authorization_code', client_id: 'web', ...subject }),
-    depth: { step: 3, pairs: 0 },
+    depth: { limit: 50 },
   }),
   grant('token exchange', session, {
     prepare: (ground, pass) => ground.session(pass),
     fields: ({ access_token }) => ({ grant_type: exchange, subject_token: access_token, subject_token_type: accessToken }),
     headers: by('svc'),
-    depth: { limit: 60 },
+    depth: { limit: 40 },
   }),
   grant('token exchange into an ID token', session, {
     prepare: (ground, pass) => ground.session(pass),
     fields: ({ access_token }) => ({ grant_type: exchange, subject_token: access_token, subject_token_type: accessToken, requested_token_type: 'urn:ietf:params:oauth:token-type:id_token', scope: 'openid' }),
     headers: by('svc'),
-    depth: { limit: 30 },
+    depth: { limit: 24 },
   }),
   grant('UMA ticket', session, {
     prepare: (ground, pass) => ground.session(pass),
     fields: () => ({ grant_type: 'urn:ietf:params:oauth:grant-type:uma-ticket', audience: 'svc' }),
     headers: ({ access_token }) => [['Authorization', `Bearer ${access_token}`]],
-    depth: { limit: 60 },
+    depth: { limit: 40 },
   }),
-  grant('device code', session, { prepare: pairDevice, fields: ({ device_code }) => ({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code', client_id: 'web', device_code }), depth: { limit: 24 } }),
+  grant('device code', session, { prepare: pairDevice, fields: ({ device_code }) => ({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code', client_id: 'web', device_code }), depth: { limit: 12 } }),
   grant('CIBA', session, {
     prepare: agree,
     fields: ({ auth_req_id }) => ({ grant_type: 'urn:openid:params:grant-type:ciba', auth_req_id }),

@@ -38,12 +38,12 @@ const asMultipart = (draft) => {
 const slashed = (draft) => ({ ...draft, path: `${draft.path}/` });
 
 /** An operation of an administrator: `draft(subject, ground)` without the authorization. */
-const invitation = (name, route, { draft, ...rest }) => ({
+const invitation = (name, route, { draft, who = (ground, pass) => ground.administrator(pass), ...rest }) => ({
   name,
   route,
   kind: 'asked',
   trigger: 'PRE_USER_INVITATION',
-  draft: async (subject, ground, pass) => ({ method: 'POST', headers: [await ground.administrator(pass)], ...draft(subject, ground) }),
+  draft: async (subject, ground, pass) => ({ method: 'POST', headers: [await who(ground, pass)], ...draft(subject, ground) }),
   ...rest,
 });
 const organization = (ground, path) => `${admin}/organizations/${ground.organization}${path}`;
@@ -55,21 +55,22 @@ export const invitations = [
     happened: created,
     identity: aboutUser,
     plain: { 'with the console\'s trailing slash': slashed },
-    depth: { pairs: 3 },
+    depth: { pairs: 6 },
   }),
   invitation('partial import', 'partial-import', {
     prepare: async (ground) => newcomer(ground),
     draft: (user) => ({ path: `${admin}/partialImport`, json: { ifResourceExists: 'SKIP', users: [{ ...user, enabled: true }] }, key: 'users', decoy: [] }),
     happened: created,
     identity: aboutUser,
-    depth: { step: 2, pairs: 0 },
+    depth: { limit: 80 },
   }),
   invitation('import realm', 'import-realm', {
     prepare: async (ground) => ({ ...newcomer(ground), realm: ground.word('r') }),
     draft: ({ realm: name, ...user }) => ({ path: '/admin/realms', json: { realm: name, enabled: true, users: [user] }, key: 'users', decoy: [] }),
+    who: (ground, pass) => ground.master(pass),
     happened: imported,
     identity: aboutUser,
-    depth: { limit: 12 },
+    depth: { limit: 8 },
   }),
   invitation('SCIM', 'scim-create-user', {
     prepare: async (ground) => newcomer(ground),
@@ -79,9 +80,10 @@ export const invitations = [
       key: 'userName',
       decoy: 'decoy',
     }),
+    who: (ground, pass) => ground.machine(pass, 'svc'),
     happened: created,
     identity: aboutUser,
-    depth: { step: 2, pairs: 0 },
+    depth: { limit: 80 },
   }),
   invitation('invite to an organization', 'invite-to-organization', {
     prepare: async (ground) => newcomer(ground),
@@ -89,28 +91,28 @@ export const invitations = [
     happened: mailed,
     identity: aboutAddress,
     plain: { 'as multipart': asMultipart },
-    depth: { step: 2, pairs: 0 },
+    depth: { limit: 80 },
   }),
   invitation('invite somebody who has an account', 'invite-existing-user', {
     prepare: existing,
     draft: ({ id }, ground) => ({ path: organization(ground, '/members/invite-existing-user'), form: [['id', id]], key: 'id', decoy: 'x' }),
     happened: mailed,
     identity: aboutId,
-    depth: { limit: 60 },
+    depth: { limit: 40 },
   }),
   invitation('add a member', 'add-organization-member', {
     prepare: existing,
     draft: ({ id }, ground) => ({ path: organization(ground, '/members'), json: id }),
     happened: joined,
     identity: aboutId,
-    depth: { limit: 60 },
+    depth: { limit: 40 },
   }),
   invitation('resend an invitation', 'resend-invitation', {
     prepare: invited,
     draft: ({ invitation: id }, ground) => ({ path: organization(ground, `/invitations/${id}/resend`) }),
     happened: mailed,
     identity: ({ data }, _, ground) => data.organization.id === ground.organization,
-    depth: { limit: 60 },
+    depth: { limit: 40 },
   }),
   ...['execute-actions-email', 'reset-password-email', 'send-verify-email'].map((step) =>
     invitation(step.replaceAll('-', ' '), step, {
@@ -118,7 +120,7 @@ export const invitations = [
       draft: ({ id }) => ({ method: 'PUT', path: `${admin}/users/${id}/${step}`, ...(step === 'execute-actions-email' && { json: ['UPDATE_PASSWORD'] }) }),
       happened: mailed,
       identity: aboutId,
-      depth: { limit: 60 },
+      depth: { limit: 40 },
     }),
   ),
 ];

@@ -16,7 +16,7 @@ const session = (ground, pass) => ground.session(pass);
 async function dead(attempts, ground) {
   const found = new Map();
   for (const attempt of attempts) {
-    const origin = attempt.pass === 'direct' ? ground.keycloak.url : ground.origin;
+    const origin = attempt.pass === 'direct' ? ground.keycloak.url : ground.via;
     const answer = await send(origin, { method: 'POST', target: `${protocol}/token/introspect`, headers: [['Content-Type', 'application/x-www-form-urlencoded'], svc], body: form({ token: attempt.subject.access_token }) });
     found.set(attempt, answer.json.active === false || undefined);
   }
@@ -24,15 +24,16 @@ async function dead(attempts, ground) {
 }
 
 const mapped = (name, route, rest) => ({ name, route, kind: 'mapped', prepare: session, ...rest });
-const closed = (name, route, draft, happened, depth = { limit: 70 }) => ({ name, route, kind: 'closed', prepare: async () => ({}), draft: (_, ground) => ({ method: 'GET', ...draft(ground) }), happened, depth });
+const closed = (name, route, draft, happened, depth = { limit: 40 }) => ({ name, route, kind: 'closed', prepare: async () => ({}), draft: (_, ground) => ({ method: 'GET', ...draft(ground) }), happened, depth });
 
 const own = {
   jwks: (answer, ground) => [...ground.ours].every((kid) => answer.text.includes(kid)),
   document: (answer, ground) => answer.text.includes(ground.origin),
 };
 const keys = (answer, ground) => ground.native.some((number) => answer.text.includes(number)) || answer.text.includes(ground.publicKey);
-const algorithms = (answer) => /"id_token_encryption_alg_values_supported"/.test(answer.text);
-const published = (name, route, path, { leaks = algorithms, shows = own.document, depth = { limit: 70 } } = {}) => ({
+/** What Tollgate does not serve is announced. */
+const algorithms = (answer) => /"id_token_encryption_alg_values_supported"|pre-authorized_code/.test(answer.text);
+const published = (name, route, path, { leaks = algorithms, shows = own.document, depth = { limit: 40 } } = {}) => ({
   name,
   route,
   kind: 'published',
@@ -51,53 +52,48 @@ export const others = [
   mapped('introspection', 'introspection', {
     draft: ({ access_token }) => ({ method: 'POST', path: `${protocol}/token/introspect`, headers: [svc], form: [['token', access_token]], key: 'token', decoy: 'x' }),
     happened: matching(/"active":true/),
-    depth: { limit: 80 },
+    depth: { limit: 50 },
   }),
   mapped('userinfo', 'userinfo', {
     draft: ({ access_token }) => ({ method: 'GET', path: `${protocol}/userinfo`, headers: [['Authorization', `Bearer ${access_token}`]] }),
     happened: matching(/"sub":/),
-    depth: { limit: 60 },
+    depth: { limit: 30 },
   }),
   mapped('userinfo by POST', 'userinfo', {
     draft: ({ access_token }) => ({ method: 'POST', path: `${protocol}/userinfo`, form: [['access_token', access_token]], key: 'access_token', decoy: 'x' }),
     happened: matching(/"sub":/),
-    depth: { limit: 60 },
+    depth: { limit: 30 },
   }),
   {
     ...mapped('userinfo with a native token', 'userinfo', {
       prepare: (ground) => ground.session('direct'),
       draft: ({ access_token }) => ({ method: 'POST', path: `${protocol}/userinfo`, form: [['access_token', access_token]], key: 'access_token', decoy: 'x' }),
       happened: matching(/"sub":/),
-      depth: { step: 2, pairs: 0 },
+      depth: { limit: 70 },
     }),
     kind: 'closed',
   },
   mapped('revocation', 'revocation', {
     draft: ({ access_token }) => ({ method: 'POST', path: `${protocol}/revoke`, headers: [svc], form: [['token', access_token]], key: 'token', decoy: 'x' }),
     happened: dead,
-    depth: { limit: 60 },
+    depth: { limit: 30 },
   }),
   mapped('logout', 'logout', {
     draft: ({ id_token }, ground) => ({ method: 'GET', path: `${protocol}/logout`, query: [['id_token_hint', id_token], ['post_logout_redirect_uri', `${ground.world.rp}/bye`]], queryKey: 'id_token_hint' }),
     happened: dead,
-    depth: { limit: 60 },
+    depth: { limit: 30 },
   }),
-  mapped('backchannel authentication', 'backchannel-authentication', {
-    draft: ({ id_token }) => ({ method: 'POST', path: `${protocol}/ext/ciba/auth`, headers: [svc], form: [['scope', 'openid'], ['id_token_hint', id_token], ['binding_message', 'x']], key: 'id_token_hint', decoy: 'x.y.z' }),
+  mapped('backchannel authentication', undefined, {
+    prepare: async () => ({}),
+    draft: () => ({ method: 'POST', path: `${protocol}/ext/ciba/auth`, headers: [svc], form: [['scope', 'openid'], ['login_hint', 'bob'], ['binding_message', 'x']], key: 'login_hint', decoy: 'alice' }),
     happened: matching(/"auth_req_id"/),
-    depth: { limit: 24 },
+    depth: { limit: 14 },
   }),
   mapped('backchannel authentication callback', 'backchannel-authentication-callback', {
     prepare: asked,
     draft: ({ bearer }) => ({ method: 'POST', path: `${protocol}/ext/ciba/auth/callback`, headers: [['Authorization', bearer]], json: { status: 'SUCCEED' }, key: 'status', decoy: 'CANCELLED' }),
     happened: agreed,
-    depth: { limit: 24 },
-  }),
-  mapped('a preflight', 'token-preflight', {
-    prepare: async () => ({}),
-    draft: (_, ground) => ({ method: 'OPTIONS', path: `${protocol}/token`, headers: [['Origin', ground.world.rp], ['Access-Control-Request-Method', 'POST']] }),
-    happened: async (attempts) => new Map(attempts.map((attempt) => [attempt, attempt.answer.header('access-control-allow-methods')])),
-    depth: { limit: 1 },
+    depth: { limit: 14 },
   }),
 
   published('keys', 'jwks', `${protocol}/certs`, { leaks: keys, shows: own.jwks, depth: { pairs: 0 } }),
@@ -105,12 +101,12 @@ export const others = [
   published('discovery', 'discovery', `${realm}/.well-known/openid-configuration`),
   published('metadata', 'oauth-metadata', `${realm}/.well-known/oauth-authorization-server`),
   published('metadata at the root', 'oauth-metadata-of-root', `/.well-known/oauth-authorization-server${realm}`),
-  published('metadata of UMA', 'uma-metadata', `${realm}/.well-known/uma2-configuration`),
+  published('metadata of UMA', undefined, `${realm}/.well-known/uma2-configuration`),
 
   closed('keys of the credential issuer', 'credential-issuer-keys', () => ({ path: `${realm}/.well-known/jwt-vc-issuer` }), native),
   closed('keys of the credential issuer at the root', 'credential-issuer-keys-of-root', () => ({ path: `/.well-known/jwt-vc-issuer${realm}` }), native),
   closed('credential issuance', 'credential-issuance', () => ({ method: 'POST', path: `${realm}/protocol/oid4vc/nonce` }), matching(/"c_nonce"/)),
-  closed('docker', 'docker', () => ({ path: `${realm}/protocol/docker-v2/auth`, query: [['service', 'registry'], ['account', 'bob']], queryKey: 'service', headers: [['Authorization', `Basic ${Buffer.from(`bob:${secretOf('bob')}`).toString('base64')}`]] }), withDockerToken, { pairs: 0 }),
+  closed('docker', 'docker', () => ({ path: `${realm}/protocol/docker-v2/auth`, query: [['service', 'registry'], ['account', 'bob']], queryKey: 'service', headers: [['Authorization', `Basic ${Buffer.from(`bob:${secretOf('bob')}`).toString('base64')}`]] }), withTokens, { pairs: 0 }),
   closed('SAML', 'saml', (ground) => ({ path: `${realm}/protocol/saml`, query: [['SAMLRequest', deflateRawSync(authnRequest(ground)).toString('base64')]], queryKey: 'SAMLRequest', headers: cookie(ground) }), matching(/SAMLResponse/)),
   closed('SAML by POST', 'saml', (ground) => ({ method: 'POST', path: `${realm}/protocol/saml`, form: [['SAMLRequest', Buffer.from(authnRequest(ground)).toString('base64')]], key: 'SAMLRequest', decoy: 'x', headers: cookie(ground) }), matching(/SAMLResponse/)),
   closed('SAML begun at the provider', 'saml-endpoints', (ground) => ({ path: `${realm}/protocol/saml/clients/intranet`, headers: cookie(ground) }), matching(/SAMLResponse/)),
@@ -118,10 +114,6 @@ export const others = [
 
 async function native(attempts, ground) {
   return new Map(attempts.map((attempt) => [attempt, keys(attempt.answer, ground) || undefined]));
-}
-
-async function withDockerToken(attempts) {
-  return withTokens(attempts);
 }
 
 /** An authentication request that waits for bob. */

@@ -59,17 +59,18 @@ const bareAddress = (username) => ({ username, email: `${username}@new.example` 
 
 export const signups = [
   signup('registration', 'registration', 'registration', {
-    depth: { pairs: 3 },
+    depth: { pairs: 8 },
     plain: { 'as multipart': asMultipart, 'with a trailing slash': (draft) => ({ ...draft, path: `${draft.path}/` }) },
   }),
-  signup('registration at the login', 'registration-elsewhere', 'authenticate', { depth: { step: 2, pairs: 8 } }),
-  signup('registration at the forgotten password', 'registration-elsewhere', 'reset-credentials', { depth: { step: 4, pairs: 0 } }),
+  signup('registration at the login', 'registration-elsewhere', 'authenticate', { depth: { limit: 80 } }),
+  signup('registration at the forgotten password', 'registration-elsewhere', 'reset-credentials', { depth: { limit: 40 } }),
   signup('registration without a password', 'registration', 'registration', { realm: 'corpus-learned', type: bareName, depth: { limit: 12 } }),
-  signup('registration without a password at the login', 'registration-elsewhere', 'authenticate', { realm: 'corpus-learned', type: bareName, depth: { limit: 40 } }),
-  signup('registration that cannot be learned, at the login', 'registration-by-login-page', 'authenticate', { realm: 'corpus-unlearned', type: bareAddress, depth: { limit: 40 } }),
-  signup('registration that cannot be learned, at the forgotten password', 'registration-by-reset-page', 'reset-credentials', { realm: 'corpus-unlearned', type: bareAddress, depth: { limit: 40 } }),
+  signup('registration without a password at the login', 'registration-elsewhere', 'authenticate', { realm: 'corpus-learned', type: bareName, depth: { limit: 30 } }),
+  signup('registration that cannot be learned', 'registration', 'registration', { realm: 'corpus-unlearned', type: bareAddress, depth: { limit: 12 } }),
+  signup('registration that cannot be learned, at the login', 'registration-by-login-page', 'authenticate', { realm: 'corpus-unlearned', type: bareAddress, depth: { limit: 30 } }),
+  signup('registration that cannot be learned, at the forgotten password', 'registration-by-reset-page', 'reset-credentials', { realm: 'corpus-unlearned', type: bareAddress, depth: { limit: 30 } }),
   {
-    ...signup('first login by a broker', 'first-broker-login', 'first-broker-login', { depth: { limit: 24 } }),
+    ...signup('first login by a broker', 'first-broker-login', 'first-broker-login', { depth: { limit: 14 } }),
     prepare: arrive,
     draft: ({ path, query, cookie, fields }) => ({ method: 'POST', path, query: [...new URLSearchParams(query)], headers: [['Cookie', cookie]], form: Object.entries(fields), key: 'email', decoy: 'decoy@new.example', queryKey: 'execution' }),
   },
