@@ -36,7 +36,9 @@ export async function tryOut(ground, operation, { only } = {}) {
       attempt.label = `attempt-${pass}-${ground.word('a')}`;
       const draft = attempt.spelling.spell(await operation.draft(attempt.subject, ground, pass), via);
       if (!draft) throw new Error(`\`${attempt.spelling.name}\` applies to ${operation.name} no more`);
+      const t0 = performance.now();
       attempt.answer = await answerTo(via, { ...draft, headers: [...(draft.headers ?? []), ['User-Agent', attempt.label]] });
+      if (performance.now() - t0 > 4000) console.error('SLOW', operation.name, pass, attempt.spelling.name, performance.now() - t0, attempt.answer.status);
       await operation.follow?.(attempt, ground, via);
     });
     const done = await operation.happened(attempts, ground);

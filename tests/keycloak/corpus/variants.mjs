@@ -15,7 +15,7 @@ const strong = [
   ['JSON', ['an escaped key', 'the key twice, the decoy last', 'UTF-16, big end first', 'garbage behind', 'a byte-order mark']],
   ['content type', ['no content type', 'charset=utf-8', 'Content-Encoding: gzip on a plain body']],
   ['framing', ['HTTP/1.0', 'chunks with extensions', 'Expect: 100-continue']],
-  ['header', ['an original URL', 'an upgrade to h2c']],
+  ['header', ['an original URL', 'forwarded headers']],
 ];
 const strongest = strong.flatMap(([dimension, names]) => names.map((name) => {
   const found = singles.find((single) => single.dimension === dimension && single.name === name);

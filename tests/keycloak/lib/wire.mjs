@@ -88,10 +88,11 @@ function decode(bytes, ended, headless) {
   const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n');
   const status = Number(first.split(' ')[1]);
   const rest = bytes.subarray(end + 4);
-  if (status >= 100 && status < 200) return decode(rest, ended, headless);
+  // After 101 the bytes are another protocol's.
+  if (status >= 100 && status < 200 && status !== 101) return decode(rest, ended, headless);
   const headers = lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]);
   const value = (name) => headers.find(([key]) => key.toLowerCase() === name)?.[1];
-  if (headless || status === 204 || status === 304) return [status, headers, Buffer.alloc(0)];
+  if (headless || status === 101 || status === 204 || status === 304) return [status, headers, Buffer.alloc(0)];
   if (/chunked/i.test(value('transfer-encoding') ?? '')) {
     const body = unchunk(rest);
     return body && [status, headers, body];
