@@ -19,7 +19,8 @@ export const denied = 'attempt-deny';
 /**
  * Tries an operation: `{ name, route, kind, … }`, see operations.mjs.
  * @param only takes from all attempts those to make: `plain` or all
- * @returns `{ variants, did, consulted, refused, slips, unserved }`; the last two are lists of sentences
+ * @returns counts, and lists of sentences: `slips`; `unserved`, plain variants that do not work; `idle`, where it came to nothing although nobody was
+ *   asked and nothing refused; `strict`, what only the upstream serves
  */
 export async function tryOut(ground, operation, { only } = {}) {
   const started = performance.now();
@@ -36,9 +37,7 @@ export async function tryOut(ground, operation, { only } = {}) {
       attempt.label = `attempt-${pass}-${ground.word('a')}`;
       const draft = attempt.spelling.spell(await operation.draft(attempt.subject, ground, pass), via);
       if (!draft) throw new Error(`\`${attempt.spelling.name}\` applies to ${operation.name} no more`);
-      const t0 = performance.now();
       attempt.answer = await answerTo(via, { ...draft, headers: [...(draft.headers ?? []), ['User-Agent', attempt.label]] });
-      if (performance.now() - t0 > 4000) console.error('SLOW', operation.name, pass, attempt.spelling.name, performance.now() - t0, attempt.answer.status);
       await operation.follow?.(attempt, ground, via);
     });
     const done = await operation.happened(attempts, ground);
@@ -58,7 +57,7 @@ export async function tryOut(ground, operation, { only } = {}) {
   const allow = await run('allow', asked ? spellings.filter((spelling) => spelling.plain || worth.has(spelling)) : spellings);
 
   const of = (list, spelling) => list.find((attempt) => attempt.spelling === spelling);
-  const result = { name: operation.name, route: operation.route, variants: spellings.length, did: direct.filter(({ effect }) => effect).length, consulted: 0, refused: 0, slips: [], unserved: [], idle: [] };
+  const result = { name: operation.name, route: operation.route, variants: spellings.length, did: direct.filter(({ effect }) => effect).length, consulted: 0, refused: 0, slips: [], unserved: [], idle: [], strict: [] };
   for (const spelling of spellings) {
     const [there, no, yes] = [of(direct, spelling), of(deny, spelling), of(allow, spelling)];
     const slip = wrong(operation, there, no, yes, ground);
@@ -68,7 +67,7 @@ export async function tryOut(ground, operation, { only } = {}) {
     else if (judged.answer.status >= 400) result.refused += 1;
     else if (there?.effect && operation.kind !== 'mapped') result.idle.push(`${operation.name}, ${spelling.name}: ${judged.answer.status}`);
     if (spelling.plain && !served(operation, spelling, there, yes)) result.unserved.push(`${operation.name}, ${spelling.name}: ${there?.effect ? '' : `directly ${there?.answer.status} ${there?.answer.text.slice(0, 200)}; `}${yes.answer.status} ${yes.answer.text.slice(0, 200)}`);
-    if (!spelling.plain && there?.effect && asked && !yes?.effect) (result.strict ??= []).push(`${spelling.name}: ${yes?.answer.status}`);
+    if (!spelling.plain && there?.effect && asked && !yes?.effect) result.strict.push(`${spelling.name}: ${yes?.answer.status}`);
   }
   return { ...result, seconds: (performance.now() - started) / 1000 };
 }

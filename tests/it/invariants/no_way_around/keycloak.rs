@@ -250,6 +250,13 @@ async fn every_way_of_making_an_account_for_somebody_is_an_invitation() {
         .send()
         .await;
     assert_eq!(answer.status, 403);
+    for mail in ["reset-password-email", "send-verify-email"] {
+        let asked = idp.hook.asked(Trigger::PreUserInvitation).len();
+        let path = format!("/admin/realms/tg/users/u1/{mail}?client_id=web");
+        assert_eq!(idp.call("PUT", &path).send().await.status, 403, "{mail}");
+        assert_eq!(idp.hook.asked(Trigger::PreUserInvitation).len(), asked + 1, "{mail}");
+        assert_eq!(idp.hook.event(Trigger::PreUserInvitation)["data"]["user"]["id"], "u1");
+    }
     assert_eq!(slipped(&idp), [""; 0]);
 }
 
@@ -349,6 +356,7 @@ async fn ways_out_that_are_not_served_are_refused_and_not_forwarded() {
     for (method, path) in [
         ("GET", "/realms/tg/protocol/docker-v2/auth?service=x"),
         ("GET", "/realms/tg/.well-known/jwt-vc-issuer"),
+        ("GET", "/.well-known/jwt-vc-issuer/realms/tg"),
         ("POST", "/realms/tg/protocol/oid4vc/credential"),
     ] {
         let answer = idp.call(method, path).send().await;
