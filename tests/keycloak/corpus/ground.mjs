@@ -14,7 +14,7 @@ export const protocol = `${realm}/protocol/openid-connect`;
 export const admin = `/admin/realms/${name}`;
 
 export class Ground {
-  /** What is shared by all who look at the same realms. */
+  /** What is shared by all who look at the same realms, and what was done there once. */
   shared = { serial: 0, tokens: new Map() };
 
   /** @param world a world whose Tollgate is in front of the Keycloak that gets the realms */

@@ -96,6 +96,15 @@ export const others = [
     depth: { limit: 14 },
   }),
 
+  mapped('a preflight', 'token-preflight', {
+    prepare: async () => ({}),
+    draft: (_, ground) => ({ method: 'OPTIONS', path: `${protocol}/token`, headers: [['Origin', ground.world.rp], ['Access-Control-Request-Method', 'POST']] }),
+    happened: async (attempts) => new Map(attempts.map((attempt) => [attempt, attempt.answer.header('access-control-allow-methods')])),
+    depth: { limit: 1 },
+  }),
+  // Its effect is that the upstream had to refuse it.
+  closed('a token by GET', 'token-by-another-method', () => ({ path: `${protocol}/token`, query: [['grant_type', 'client_credentials']], queryKey: 'grant_type', headers: [['Authorization', basic('robot')]] }), async (attempts) => new Map(attempts.map((attempt) => [attempt, attempt.answer.status === 405 || undefined]))),
+
   published('keys', 'jwks', `${protocol}/certs`, { leaks: keys, shows: own.jwks, depth: { pairs: 0 } }),
   published('the key of the realm', 'realm-key', realm, { leaks: keys, shows: (answer, ground) => /"public_key":"/.test(answer.text) && !keys(answer, ground) }),
   published('discovery', 'discovery', `${realm}/.well-known/openid-configuration`),

@@ -16,7 +16,7 @@ async function made(attempts, ground, realm = 'corpus') {
   const found = new Map(users.flatMap((user) => [[user.username, user], [user.email, user]]));
   return new Map(attempts.map((attempt) => {
     const { username, email } = attempt.subject.fields;
-    return [attempt, found.get(username) ?? found.get(email)];
+    return [attempt, found.get(username) ?? (email && found.get(email))];
   }));
 }
 
