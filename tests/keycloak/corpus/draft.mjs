@@ -2,7 +2,7 @@
 //
 // A draft is `{ method, path, query, headers, form | json | neither, key }`: `query`, `headers` and `form` are lists of pairs, `json` is a document.
 // `key` names the field that decides what the request does, `decoy` is another value for it. A spelling is a function from a draft to another, or to
-// nothing where it does not apply; it may set `target`, `type` (the content type; null for none), `body` and `version` outright.
+// nothing where it does not apply; it may set `target`, `type` (the content type; null for none), `body` and `version` outright. `deadline` is how long to wait, in milliseconds.
 
 import { urlencoded } from '../lib/wire.mjs';
 
@@ -33,7 +33,7 @@ function type(draft) {
 export function wire(draft) {
   const types = [type(draft)].flat().filter((value) => value !== null);
   const headers = [...(draft.headers ?? []), ...types.map((value) => ['Content-Type', value])];
-  return { method: draft.method, target: target(draft), headers, body: body(draft), version: draft.version ?? '1.1', reshape: draft.reshape, behind: draft.behind?.(draft), deadline: 20_000 };
+  return { method: draft.method, target: target(draft), headers, body: body(draft), version: draft.version ?? '1.1', reshape: draft.reshape, behind: draft.behind?.(draft), deadline: draft.deadline ?? 30_000 };
 }
 
 /** The draft with further headers, in front or behind. */

@@ -34,6 +34,7 @@ export function bare(kind, { rpPort }) {
     enabled: true,
     sslRequired: 'none',
     registrationAllowed: true,
+    resetPasswordAllowed: true,
     registrationFlow: 'without a password',
     authenticationFlows: [
       { alias: 'without a password', providerId: 'basic-flow', topLevel: true, builtIn: false, authenticationExecutions: [{ authenticator: 'registration-page-form', authenticatorFlow: true, flowAlias: 'the form', requirement: 'REQUIRED', priority: 10, userSetupAllowed: false }] },

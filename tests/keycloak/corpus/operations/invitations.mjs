@@ -66,11 +66,11 @@ export const invitations = [
   }),
   invitation('import realm', 'import-realm', {
     prepare: async (ground) => ({ ...newcomer(ground), realm: ground.word('r') }),
-    draft: ({ realm: name, ...user }) => ({ path: '/admin/realms', json: { realm: name, enabled: true, users: [user] }, key: 'users', decoy: [] }),
+    draft: ({ realm: name, ...user }) => ({ path: '/admin/realms', json: { realm: name, enabled: true, users: [user] }, key: 'users', decoy: [], deadline: 90_000 }),
     who: (ground, pass) => ground.master(pass),
     happened: imported,
     identity: aboutUser,
-    depth: { limit: 8 },
+    depth: { limit: 5 },
   }),
   invitation('SCIM', 'scim-create-user', {
     prepare: async (ground) => newcomer(ground),
