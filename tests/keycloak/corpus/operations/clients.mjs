@@ -15,6 +15,15 @@ async function registered(attempts, ground) {
   return new Map(attempts.map((attempt) => [attempt, found.get(redirect(attempt.subject.word)) ?? found.get(attempt.subject.word)]));
 }
 
+/** The clients that have other redirect URIs than before. */
+async function updated(attempts, ground) {
+  const found = new Map((await ground.list('/clients')).map((client) => [client.clientId, client]));
+  return new Map(attempts.map((attempt) => {
+    const client = found.get(attempt.subject.id);
+    return [attempt, client?.redirectUris.includes(redirect(`before${attempt.subject.word}`)) ? undefined : client];
+  }));
+}
+
 const registration = (name, route, { draft, ...rest }) => ({
   name,
   route,
@@ -36,6 +45,7 @@ const update = (name, route, provider, document) => registration(name, route, {
     return { word, id: made.json.client_id ?? made.json.clientId, token: made.json.registration_access_token ?? made.json.registrationAccessToken };
   },
   draft: ({ word, id, token }) => ({ method: 'PUT', path: `${registrations}/${provider}/${id}`, headers: [['Authorization', `Bearer ${token}`]], json: document({ word, id }), ...keyOf(document) }),
+  happened: updated,
   depth: { limit: 40 },
 });
 const withId = (subject) => ({ ...metadata(subject), ...(subject.word.startsWith('before') ? {} : { client_id: subject.id }) });
