@@ -2,7 +2,7 @@
 //
 // An operation is `{ name, route, kind, trigger, depth, plain, prepare, draft, follow, happened, identity }`. `prepare(ground, pass)` makes what one
 // attempt is about, `draft(subject)` the request for it; `happened(attempts)` says, in a map, which of them had their effect; `identity(event, attempt)`
-// whether an interceptor was told whom or what the upstream acted on. The kinds:
+// whether an interceptor was told whom or what the upstream acted on. `abreast` is how many attempts are made at once. The kinds:
 //   asked      a DENY means no effect, an effect means that it was asked about
 //   closed     never has its effect
 //   mapped     a token of ours is mapped back: an answer of success means that it had its effect

@@ -39,7 +39,7 @@ export async function tryOut(ground, operation, { only } = {}) {
       if (!draft) throw new Error(`\`${attempt.spelling.name}\` applies to ${operation.name} no more`);
       attempt.answer = await answerTo(via, { ...draft, headers: [...(draft.headers ?? []), ['User-Agent', attempt.label]] });
       await operation.follow?.(attempt, ground, via);
-    });
+    }, operation.abreast);
     const done = await operation.happened(attempts, ground);
     for (const attempt of attempts) {
       attempt.events = ground.world.hooks.calls.map(({ event }) => event).filter((event) => event?.interceptor_context.user_agent === attempt.label);
@@ -107,9 +107,9 @@ const place = (origin) => ({ origin, host: new URL(origin).host });
 const pick = (list, limit = Infinity) => (list.length <= limit ? list : Array.from({ length: limit }, (_, i) => list[Math.floor((i * list.length) / limit)]));
 
 /** Works on a list, several at once. */
-export async function eachOf(list, work) {
+export async function eachOf(list, work, abreast = ABREAST) {
   const rest = list.values();
-  await Promise.all(Array.from({ length: ABREAST }, async () => {
+  await Promise.all(Array.from({ length: abreast }, async () => {
     for (const item of rest) await work(item);
   }));
 }

@@ -70,6 +70,7 @@ export const invitations = [
     who: (ground, pass) => ground.master(pass),
     happened: imported,
     identity: aboutUser,
+    abreast: 1,
     depth: { limit: 5 },
   }),
   invitation('SCIM', 'scim-create-user', {
