@@ -7,7 +7,8 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use rusqlite::types::Value as Sql;
 use serde_json::Value;
 
-use super::{Kind, entry::word, escape};
+use super::{Kind, entry::word};
+use crate::escape;
 use crate::{clock::Period, event::Trigger, verdict::Effect};
 
 /// Which records to list, newest first. What is not named does not matter.

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, types::ValueRef};
 use serde_json::{Map, Value, json};
 
-use super::{Hash, Head, escape};
+use super::{Hash, Head};
+use crate::escape;
 
 /// What the check came to.
 #[derive(Clone, Debug, PartialEq)]

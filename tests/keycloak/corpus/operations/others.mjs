@@ -110,10 +110,12 @@ export const others = [
   published('discovery', 'discovery', `${realm}/.well-known/openid-configuration`),
   published('metadata', 'oauth-metadata', `${realm}/.well-known/oauth-authorization-server`),
   published('metadata at the root', 'oauth-metadata-of-root', `/.well-known/oauth-authorization-server${realm}`),
-  published('metadata of UMA', undefined, `${realm}/.well-known/uma2-configuration`),
+  published('metadata of UMA', 'uma-metadata', `${realm}/.well-known/uma2-configuration`),
 
   closed('keys of the credential issuer', 'credential-issuer-keys', () => ({ path: `${realm}/.well-known/jwt-vc-issuer` }), native),
   closed('keys of the credential issuer at the root', 'credential-issuer-keys-of-root', () => ({ path: `/.well-known/jwt-vc-issuer${realm}` }), native),
+  closed('the credential issuer', 'credential-issuer', () => ({ path: `${realm}/.well-known/openid-credential-issuer` }), matching(/"credential_issuer"/), { limit: 20 }),
+  closed('the credential issuer at the root', 'credential-issuer-of-root', () => ({ path: `/.well-known/openid-credential-issuer${realm}` }), matching(/"credential_issuer"/), { limit: 20 }),
   closed('credential issuance', 'credential-issuance', () => ({ method: 'POST', path: `${realm}/protocol/oid4vc/nonce` }), matching(/"c_nonce"/)),
   closed('docker', 'docker', () => ({ path: `${realm}/protocol/docker-v2/auth`, query: [['service', 'registry'], ['account', 'bob']], queryKey: 'service', headers: [['Authorization', `Basic ${Buffer.from(`bob:${secretOf('bob')}`).toString('base64')}`]] }), withTokens, { pairs: 0 }),
   closed('SAML', 'saml', (ground) => ({ path: `${realm}/protocol/saml`, query: [['SAMLRequest', deflateRawSync(authnRequest(ground)).toString('base64')]], queryKey: 'SAMLRequest', headers: cookie(ground) }), matching(/SAMLResponse/)),
