@@ -119,9 +119,19 @@ export const others = [
   closed('credential issuance', 'credential-issuance', () => ({ method: 'POST', path: `${realm}/protocol/oid4vc/nonce` }), matching(/"c_nonce"/)),
   closed('docker', 'docker', () => ({ path: `${realm}/protocol/docker-v2/auth`, query: [['service', 'registry'], ['account', 'bob']], queryKey: 'service', headers: [['Authorization', `Basic ${Buffer.from(`bob:${secretOf('bob')}`).toString('base64')}`]] }), withTokens, { pairs: 0 }),
   closed('SAML', 'saml', (ground) => ({ path: `${realm}/protocol/saml`, query: [['SAMLRequest', deflateRawSync(authnRequest(ground)).toString('base64')]], queryKey: 'SAMLRequest', headers: cookie(ground) }), matching(/SAMLResponse/)),
-  closed('SAML by POST', 'saml', (ground) => ({ method: 'POST', path: `${realm}/protocol/saml`, form: [['SAMLRequest', Buffer.from(authnRequest(ground)).toString('base64')]], key: 'SAMLRequest', decoy: 'x', headers: cookie(ground) }), matching(/SAMLResponse/)),
+  { ...closed('SAML by POST', 'saml', (ground) => ({ method: 'POST', path: `${realm}/protocol/saml`, form: [['SAMLRequest', Buffer.from(authnRequest(ground)).toString('base64')]], key: 'SAMLRequest', decoy: 'x', headers: cookie(ground) }), matching(/SAMLResponse/)), follow: onward },
   closed('SAML begun at the provider', 'saml-endpoints', (ground) => ({ path: `${realm}/protocol/saml/clients/intranet`, headers: cookie(ground) }), matching(/SAMLResponse/)),
 ];
+
+/** Keycloak answers a POST with a redirect to itself, since cookies of other sites come along only then. */
+async function onward(attempt, ground, { origin }) {
+  const location = attempt.answer.header('location');
+  if (!location?.startsWith(ground.origin)) return;
+  const visitor = ground.visitor();
+  visitor.via = origin;
+  visitor.take(ground.bob);
+  attempt.answer = await visitor.open(location);
+}
 
 async function native(attempts, ground) {
   return new Map(attempts.map((attempt) => [attempt, keys(attempt.answer, ground) || undefined]));
