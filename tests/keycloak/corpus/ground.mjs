@@ -126,11 +126,12 @@ export class Ground {
     return this.once(`${pass} ${client}`, () => this.tokens(pass, client, { grant_type: 'client_credentials' }));
   }
 
-  /** The `Authorization` header of the administrator of all realms, made once. */
-  master(pass) {
+  /** The `Authorization` header of the administrator of all realms, whose tokens last a minute. */
+  async master(pass) {
     const fields = { grant_type: 'password', client_id: 'admin-cli', username: 'admin', password: secretOf('admin') };
-    const request = { method: 'POST', target: '/realms/master/protocol/openid-connect/token', headers: { 'Content-Type': urlencoded }, body: form(fields) };
-    return this.once(`${pass} master`, async () => (await send(pass === 'direct' ? this.keycloak.url : this.via, request)).json);
+    const headers = { 'Content-Type': urlencoded, 'User-Agent': 'preparation' };
+    const answer = await send(pass === 'direct' ? this.keycloak.url : this.via, { method: 'POST', target: '/realms/master/protocol/openid-connect/token', headers, body: form(fields) });
+    return ['Authorization', `Bearer ${answer.json.access_token}`];
   }
 
   once(key, make) {
