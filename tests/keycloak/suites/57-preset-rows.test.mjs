@@ -55,8 +55,13 @@ async function complaints(name, text, tried) {
   try {
     const found = [];
     for (const operation of tried) {
-      const { slips, unserved } = await tryOut(ground.through(tollgate.origin), operation, { only: 'plain' });
-      found.push(...slips, ...unserved);
+      try {
+        const { slips, unserved } = await tryOut(ground.through(tollgate.origin), operation, { only: 'plain' });
+        found.push(...slips, ...unserved);
+      } catch (error) {
+        // Not even what the operation needs could be had.
+        found.push(`${operation.name}: ${error.message}`);
+      }
     }
     return found;
   } finally {
