@@ -65,7 +65,7 @@ export async function tryOut(ground, operation, { only } = {}) {
     const judged = no ?? yes;
     if (judged.events.length) result.consulted += 1;
     else if (judged.answer.status >= 400) result.refused += 1;
-    else if (there?.effect && operation.kind !== 'mapped') result.idle.push(`${operation.name}, ${spelling.name}: ${judged.answer.status}`);
+    else if (there?.effect && !['mapped', 'published'].includes(operation.kind)) result.idle.push(`${operation.name}, ${spelling.name}: ${judged.answer.status}`);
     if (spelling.plain && !served(operation, spelling, there, yes)) result.unserved.push(`${operation.name}, ${spelling.name}: ${there?.effect ? '' : `directly ${there?.answer.status} ${there?.answer.text.slice(0, 200)}; `}${yes.answer.status} ${yes.answer.text.slice(0, 200)}`);
     if (!spelling.plain && there?.effect && asked && !yes?.effect) result.strict.push(`${spelling.name}: ${yes?.answer.status}`);
   }
