@@ -6,7 +6,10 @@
 mod chain;
 mod entry;
 mod escape;
+mod export;
 mod facets;
+mod files;
+mod heads;
 mod histogram;
 mod page;
 mod query;
@@ -14,9 +17,11 @@ mod reader;
 mod record;
 mod redaction;
 mod render;
+mod retention;
 mod settings;
 mod sqlite;
 mod statistics;
+mod tidy;
 mod verify;
 mod writer;
 
@@ -32,11 +37,14 @@ use crate::{clock::Clock, misconfigured::Misconfigured};
 pub use self::{
     chain::{Hash, Head},
     entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
+    export::Format,
+    heads::{Heads, Settings as HeadsSettings},
     histogram::Histogram,
     page::Page,
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
+    retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
     sqlite::StoreError,
     statistics::{Bucket, Figures, Statistics, Tally},
@@ -90,7 +98,7 @@ impl Audit {
     /// below `base`, the folder of `proxy.toml`. Fails when another process writes to the same store. Blocks on the disk.
     pub fn open(settings: &Settings, base: &Path, clock: Clock) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
-        let writer = writer::Writer::start(&path, clock).map_err(|error| error.misconfigured(&path))?;
+        let writer = writer::Writer::start(&path, settings, base, clock)?;
         Ok(Self { writer })
     }
 
@@ -103,6 +111,11 @@ impl Audit {
     /// Writes what is queued, closes the store and lets its lock go. Every later [`Audit::record`] fails with [`AuditError::Closed`].
     pub async fn close(&self) {
         self.writer.close().await;
+    }
+
+    /// Applies the limits of retention now, and returns when nothing is left to do; it happens by itself within a minute.
+    pub async fn tidy(&self) {
+        self.writer.tidy().await;
     }
 
     /// How the audit is, without touching the disk.

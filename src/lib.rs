@@ -11,6 +11,7 @@ pub mod demo;
 pub mod event;
 pub mod exchange;
 pub mod facts;
+pub mod fields;
 pub mod form;
 pub mod gate;
 pub mod geo;

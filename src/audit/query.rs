@@ -24,7 +24,7 @@ pub struct Query {
     /// Only this trigger, such as PRE_SIGNUP
     #[arg(long)]
     pub trigger: Option<Trigger>,
-    /// Only this kind: consult, revocation, account, membership, refused or failure
+    /// Only this kind: consult, revocation, account, membership, refused, failure or anchor
     #[arg(long)]
     pub kind: Option<Kind>,
     /// Only this decision: allow or deny
@@ -102,7 +102,8 @@ pub(super) struct Filter<'a> {
 }
 
 impl Query {
-    pub(super) fn filter(&self, now: Timestamp) -> Filter<'_> {
+    /// The filter. `hashed` is what is stored for this user where it is hashed.
+    pub(super) fn filter<'a>(&'a self, now: Timestamp, hashed: Option<&'a str>) -> Filter<'a> {
         let mut filter = Filter {
             all: Vec::new(),
             prefix: None,
@@ -144,9 +145,12 @@ impl Query {
             }
             Some(user) => match user.strip_suffix('*') {
                 Some(prefix) => filter.prefix = Some(prefix),
-                None => filter
-                    .all
-                    .push(vec![("user_id", Term::Text(user)), ("user_email", Term::Text(user))]),
+                None => {
+                    let either = [Some(user), hashed].into_iter().flatten();
+                    let either =
+                        either.flat_map(|user| [("user_id", Term::Text(user)), ("user_email", Term::Text(user))]);
+                    filter.all.push(either.collect());
+                }
             },
         }
         filter
