@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use serde_json::json;
 
 use super::{Record, entry::word, escape, reader::Found, record::time_text, render};
 
@@ -14,13 +15,16 @@ pub enum Format {
     /// Comma-separated values (RFC 4180) under a line of headings, without events and answers. Text that a spreadsheet would take for a formula
     /// begins with `'`.
     Csv,
+    /// CloudEvents 1.0 in JSON, structured mode, one event a line: the record is its `data`, the place in the chain its `sequence`.
+    #[value(name = "cloudevents")]
+    CloudEvents,
 }
 
 impl Format {
     /// Writes what stands before the first record.
     pub(super) fn begin(self, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Ndjson => Ok(()),
+            Self::Ndjson | Self::CloudEvents => Ok(()),
             Self::Csv => write!(out, "{}\r\n", HEADINGS.join(",")),
         }
     }
@@ -28,7 +32,8 @@ impl Format {
     /// Writes one record. One that cannot be read has its number only.
     pub(super) fn write(self, found: &Found, out: &mut impl Write) -> io::Result<()> {
         match (self, found) {
-            (Self::Ndjson, _) => writeln!(out, "{}", render::json_line(found)),
+            (Self::Ndjson, _) | (Self::CloudEvents, Err(_)) => writeln!(out, "{}", render::json_line(found)),
+            (Self::CloudEvents, Ok(record)) => writeln!(out, "{}", cloud_event(record)),
             (Self::Csv, Err(seq)) => write!(out, "{seq}{}\r\n", ",".repeat(HEADINGS.len() - 1)),
             (Self::Csv, Ok(record)) => write!(out, "{}\r\n", row(record).join(",")),
         }
@@ -78,6 +83,21 @@ fn row(record: &Record) -> [String; HEADINGS.len()] {
     ]
 }
 
+fn cloud_event(record: &Record) -> String {
+    let event = json!({
+        "specversion": "1.0",
+        "id": record.id,
+        "source": SOURCE,
+        "type": format!("tollgate.audit.{}", record.entry.kind.as_str()),
+        "time": time_text(record.time),
+        "datacontenttype": "application/json",
+        // As wide as any number gets, so that it sorts as text, which the extension wants.
+        "sequence": format!("{:020}", record.seq),
+        "data": record.with_hashes(),
+    });
+    escape::in_json(&event.to_string()).into_owned()
+}
+
 /// Text in quotes that stays text: no line break, no character that a terminal obeys, no formula.
 fn cell(text: &str) -> String {
     let text = escape::for_terminal(text);
@@ -87,6 +107,8 @@ fn cell(text: &str) -> String {
     let guard = if formula { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
+
+const SOURCE: &str = "/tollgate/audit";
 
 const HEADINGS: [&str; 24] = [
     "seq",

@@ -37,7 +37,7 @@ pub(super) enum Command {
     Export {
         #[command(flatten)]
         query: Box<Query>,
-        /// How to write them: JSON, one record a line, or comma-separated values
+        /// How to write them
         #[arg(long, value_enum, default_value_t = Format::Ndjson)]
         format: Format,
     },

@@ -143,7 +143,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn retention_at_any_time_leaves_a_chain_that_holds_and_shows_tampering_at_the_cut(steps in steps(), place in any::<prop::sample::Index>()) {
