@@ -86,7 +86,7 @@ fn row(record: &Record) -> [String; HEADINGS.len()] {
 fn cloud_event(record: &Record) -> String {
     let event = json!({
         "specversion": "1.0",
-        "id": record.id,
+        "id": record.id.to_string(),
         "source": SOURCE,
         "type": format!("tollgate.audit.{}", record.entry.kind.as_str()),
         "time": time_text(record.time),

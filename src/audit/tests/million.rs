@@ -26,7 +26,7 @@ fn fill(dir: &Path) {
          INSERT INTO n SELECT n, printf('user%d@customer%d.example', n % 100000, n % 997), printf('00000000-0000-7000-8000-%012d', n) FROM count;
          INSERT INTO facet (seq, time_ms, kind, trigger, decision, decided_by, interceptor, client_id, request_id, user_email, email_domain)
          SELECT n, 1795000000000 + n * 1000, 'consult', iif(n % 10, 'PRE_SESSION_CREATION', 'PRE_SIGNUP'), iif(n % 50, 'allow', 'deny'),
-             iif(n % 5000, 'endpoint', 'on_failure'), iif(n < 900000, 'old', 'new'), 'client-' || n % 40, 'req-' || n / 2, email,
+             iif(n % 5000, 'endpoint', 'on_failure'), iif(n < 900000, 'old', 'new'), 'client-' || (n % 40), 'req-' || (n / 2), email,
              substr(email, instr(email, '@') + 1) FROM n;
          INSERT INTO record (seq, id, prev_hash, hash, body)
          SELECT n, id, zeroblob(32), zeroblob(32),
