@@ -258,14 +258,21 @@ fn entry(number: u64) -> Entry {
         request_id: request.clone(),
         trigger: Some(trigger),
         operation: Some("token".into()),
-        realm: Some(if spread % 20 == 0 { "staff" } else { "customers" }.into()),
+        realm: Some(
+            if spread.is_multiple_of(20) {
+                "staff"
+            } else {
+                "customers"
+            }
+            .into(),
+        ),
         client_id: Some(client.clone()),
         user_id: Some(format!("{user:08x}-0000-4000-8000-{user:012x}")),
         user_email: Some(email.clone()),
         ip_address: Some([203, 0, 113, u8::try_from(spread % 250).unwrap_or(0)].into()),
         ..Entry::new(Kind::Consult)
     };
-    if spread % 500 == 0 {
+    if spread.is_multiple_of(500) {
         return Entry {
             failure: Some(Fault {
                 kind: "unverified_token".into(),

@@ -5,7 +5,6 @@
 
 mod chain;
 mod entry;
-mod escape;
 mod export;
 mod facets;
 mod files;
@@ -32,7 +31,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::{clock::Clock, misconfigured::Misconfigured};
+use crate::{clock::Clock, metrics::Metrics, misconfigured::Misconfigured};
 
 pub use self::{
     chain::{Hash, Head},
@@ -97,8 +96,18 @@ impl Audit {
     /// Opens the store of `settings`, creating it (mode 0600) where there is none, and starts its thread. A relative path is looked up
     /// below `base`, the folder of `proxy.toml`. Fails when another process writes to the same store. Blocks on the disk.
     pub fn open(settings: &Settings, base: &Path, clock: Clock) -> Result<Self, Misconfigured> {
+        Self::open_counted(settings, base, clock, Metrics::default())
+    }
+
+    /// The same, counting what is written there.
+    pub fn open_counted(
+        settings: &Settings,
+        base: &Path,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
-        let writer = writer::Writer::start(&path, settings, base, clock)?;
+        let writer = writer::Writer::start(&path, settings, base, clock, metrics)?;
         Ok(Self { writer })
     }
 

@@ -18,8 +18,10 @@ use crate::{
     geo::Geo,
     interceptor::Interceptors,
     listen::Listener,
+    metrics::{Known, Metrics},
     misconfigured::Misconfigured,
     refusal::Page,
+    telemetry::Telemetry,
     upstream::{RelyingParties, ServiceAccount, Upstream},
 };
 
@@ -27,11 +29,17 @@ use crate::{
 pub struct Running {
     /// The address that it listens on, with its port.
     pub address: SocketAddr,
+    gate: Arc<Gate>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Running {
+    /// The metrics as they are now, in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        self.gate.scrape()
+    }
+
     /// Stops taking connections, lets requests in flight finish, and closes the audit.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -62,7 +70,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigError
     let bound = match Listener::bind(&config.listen, &config.base).await {
         Ok(listener) => listener
             .local_addr()
-            .map(|address| (listener, address))
+            .map(|address| (listener.counted(gate.metrics.clone()), address))
             .map_err(|e| Misconfigured::new("listen.address", format!("the socket has no address: {e}"))),
         Err(finding) => Err(finding),
     };
@@ -74,7 +82,6 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigError
         }
     };
     let stop = CancellationToken::new();
-    let (line, stopped) = (Arc::clone(&gate), stop.clone());
     tracing::info!(
         %address,
         public_url = %config.listen.public_url,
@@ -86,13 +93,21 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigError
         config.listen.public_url,
         config.upstream.url,
     );
-    let serving = tokio::spawn(async move {
-        listener
-            .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stopped)
-            .await;
-        gate.drain().await;
-    });
-    Ok(Running { address, stop, serving })
+    let serving = tokio::spawn(serve(listener, Arc::clone(&gate), stop.clone()));
+    Ok(Running {
+        address,
+        gate,
+        stop,
+        serving,
+    })
+}
+
+async fn serve(listener: Listener, gate: Arc<Gate>, stop: CancellationToken) {
+    let line = Arc::clone(&gate);
+    listener
+        .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stop)
+        .await;
+    gate.drain().await;
 }
 
 /// All parts of the gate, or all that is wrong with their settings.
@@ -104,8 +119,23 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         &mut findings,
         Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
     );
-    let upstream = keep(&mut findings, Upstream::new(&config.upstream, base));
     let preset = keep(&mut findings, config.preset());
+    let metrics = Metrics::new(&Known {
+        environment: &config.environment,
+        revision: &config.revision,
+        interceptors: config
+            .interceptors
+            .iter()
+            .map(|settings| (settings.name.as_str(), settings.trigger))
+            .collect(),
+        operations: preset
+            .iter()
+            .flat_map(|preset| &preset.routes)
+            .map(|route| route.name.as_str())
+            .collect(),
+    });
+    let upstream = Upstream::new(&config.upstream, base).map(|upstream| upstream.counted(metrics.clone()));
+    let upstream = keep(&mut findings, upstream);
     let reissuer = keep(&mut findings, config.tokens.reissuer(base));
     let service_account = match (&config.upstream.service_account, &outside, &upstream, &preset) {
         (Some(settings), Some(outside), Some(upstream), Some(preset)) => {
@@ -120,6 +150,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         _ => None,
     };
     let geo = keep(&mut findings, Geo::open(&config.geo, base));
+    let telemetry = Telemetry::start(&config.telemetry, &config.environment, base, metrics.clone());
+    let telemetry = keep(&mut findings, telemetry);
     let page = match &config.denial.page {
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
         None => Some(Page::default()),
@@ -154,7 +186,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         return Err(findings);
     }
     // Last, since it takes the lock of the store.
-    let audit = Audit::open(&config.audit, base, clock.clone()).map_err(|finding| vec![finding])?;
+    let audit =
+        Audit::open_counted(&config.audit, base, clock.clone(), metrics.clone()).map_err(|finding| vec![finding])?;
     Ok(Gate::new(Parts {
         environment: config.environment.clone(),
         outside,
@@ -175,6 +208,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         geo: geo.unwrap_or_default(),
         service_account,
         late_signup: config.upstream.late_signup,
+        metrics,
+        telemetry: telemetry.unwrap_or_default(),
     }))
 }
 

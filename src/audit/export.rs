@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::{Record, entry::word, escape, reader::Found, record::time_text, render};
+use super::{Record, entry::word, reader::Found, record::time_text, render};
+use crate::escape;
 
 /// How records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

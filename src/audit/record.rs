@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Hash, entry::Entry, escape, redaction};
-use crate::fields::Rules;
+use super::{Hash, entry::Entry, redaction};
+use crate::{escape, fields::Rules};
 
 /// An entry without its secrets, on its way to the store; objects in it are sorted already.
 #[derive(Clone, Debug)]

@@ -7,11 +7,12 @@ use rusqlite::{Connection, Row, types::ValueRef};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Hash, Head, Heads, escape,
+    Hash, Head, Heads,
     facets::{self, Term},
     retention::Anchor,
     sqlite::newest_anchor,
 };
+use crate::escape;
 
 /// What the check came to.
 #[derive(Clone, Debug, PartialEq)]

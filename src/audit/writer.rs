@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -18,7 +18,12 @@ use super::{
     AuditError, Entry, Head, Health, Receipt, Settings, StoreError, files, heads::Exporter, record::Draft,
     retention::Limits, sqlite::Store, tidy::Tidy,
 };
-use crate::{clock::Clock, fields::Rules, misconfigured::Misconfigured};
+use crate::{
+    clock::Clock,
+    fields::Rules,
+    metrics::{Held, Metrics},
+    misconfigured::Misconfigured,
+};
 
 /// The way to the thread.
 #[derive(Clone, Debug)]
@@ -26,6 +31,7 @@ pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     status: Arc<Status>,
     rules: Arc<Rules>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -40,6 +46,7 @@ enum Job {
 struct Call {
     drafts: Vec<Draft>,
     reply: oneshot::Sender<Result<Vec<Receipt>, AuditError>>,
+    _queued: Held,
 }
 
 #[derive(Debug)]
@@ -57,7 +64,13 @@ struct Last {
 
 impl Writer {
     /// Takes the store's lock, opens it and starts the thread.
-    pub(super) fn start(path: &Path, settings: &Settings, base: &Path, clock: Clock) -> Result<Self, Misconfigured> {
+    pub(super) fn start(
+        path: &Path,
+        settings: &Settings,
+        base: &Path,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Misconfigured> {
         let rules = Arc::new(settings.rules(base)?);
         let wrong = |error: StoreError| error.misconfigured(path);
         let lock = lock(path).map_err(wrong)?;
@@ -89,12 +102,18 @@ impl Writer {
             clock,
             status: Arc::clone(&status),
             tidy,
+            metrics: metrics.clone(),
             _lock: lock,
         };
         spawn("audit", path, move || desk.run(queue))?;
         let clock = jobs.downgrade();
         spawn("audit-clock", path, move || tick(&clock))?;
-        Ok(Self { jobs, status, rules })
+        Ok(Self {
+            jobs,
+            status,
+            rules,
+            metrics,
+        })
     }
 
     pub(super) async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
@@ -108,6 +127,7 @@ impl Writer {
                 .map(|entry| Draft::redacted(entry, &self.rules))
                 .collect(),
             reply,
+            _queued: self.metrics.queued(),
         };
         self.status.queued.fetch_add(1, Ordering::Relaxed);
         // Never waits for room: a caller that went away while it waited would leave no record.
@@ -167,6 +187,7 @@ struct Desk {
     clock: Clock,
     status: Arc<Status>,
     tidy: Tidy,
+    metrics: Metrics,
     _lock: File,
 }
 
@@ -268,7 +289,10 @@ impl Desk {
         if calls.is_empty() {
             return;
         }
+        let started = Instant::now();
         let written = self.commit(&calls);
+        self.metrics
+            .written(written.as_ref().ok().map(Vec::len), started.elapsed());
         self.note(&written);
         if let (Ok(_), Some(heads)) = (&written, &mut self.tidy.heads) {
             heads.offer(self.status.last().head, self.clock.now(), false);
