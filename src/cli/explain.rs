@@ -210,6 +210,9 @@ fn describe(
         route.name,
         route.path.as_str()
     )?;
+    if let Some(summary) = &route.summary {
+        writeln!(out, "what it is    {summary}")?;
+    }
     if let Some(reason) = request.refusal(route) {
         writeln!(out, "refused       {reason}")?;
         return Ok(Outcome::No);
@@ -218,13 +221,7 @@ fn describe(
     let grant = request.parameter("grant_type");
     let triggers = match (route.does, grant) {
         (Action::Consult, _) => route.trigger.into_iter().collect(),
-        (Action::Tokens, Some(grant)) if preset.is_for_client(grant, false) => vec![Trigger::PreM2mTokenCreation],
-        // The verified token decides.
-        (Action::Tokens, Some(grant)) if preset.is_for_client(grant, true) => {
-            vec![Trigger::PreSessionCreation, Trigger::PreM2mTokenCreation]
-        }
-        (Action::Tokens, Some(_)) => vec![Trigger::PreSessionCreation],
-        (Action::Tokens, None) => vec![Trigger::PreSessionCreation, Trigger::PreM2mTokenCreation],
+        (Action::Tokens, grant) => preset.triggers_of(grant),
         _ => return Ok(Outcome::Well),
     };
     for trigger in triggers {
