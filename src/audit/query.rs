@@ -30,7 +30,7 @@ pub struct Query {
     /// Only this decision: allow or deny
     #[arg(long, value_parser = decision)]
     pub decision: Option<Effect>,
-    /// Only what this decided: endpoint, on_failure, on_invalid, breaker, concurrency_cap, fail_open_limit, `rule` for any rule, or a rule's name
+    /// Only what this decided: endpoint, on_failure, on_invalid, breaker, concurrency_cap, fail_open_limit, remembered, `rule` for any rule, or a rule's name
     #[arg(long, value_name = "WHO")]
     pub decided_by: Option<String>,
     /// Only this interceptor, by its name
