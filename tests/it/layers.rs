@@ -16,7 +16,7 @@ const CRATES: [(&[&str], &[&str]); 3] = [
     (&["rusqlite"], &["audit"]),
     (
         &["ring", "aws_lc_rs", "jsonwebtoken"],
-        &["token", "interceptor", "audit", "config", "demo"],
+        &["token", "interceptor", "audit", "fields", "config", "demo"],
     ),
 ];
 
