@@ -18,6 +18,7 @@ mod window;
 mod tests;
 
 pub use self::{
+    breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
     sample::sample,
     settings::{Authentication, BreakerSettings, Conditions, Policy, Settings},
@@ -238,6 +239,11 @@ impl Interceptor {
     /// The URL that events are posted to.
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
+    }
+
+    /// Whether its endpoint is called.
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.state()
     }
 
     /// Everything the file says about it; secrets are there by reference only.
