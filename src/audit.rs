@@ -36,7 +36,6 @@ pub use self::{
     histogram::Histogram,
     page::Page,
     query::{Moment, Query},
-    query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
     settings::{OnFailure, Settings},

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{access::Access, records::Records};
-use crate::{audit, clock::Clock, gate::Preview, secret::Secret};
+use crate::{audit, clock::Clock, gate::preview::Preview, secret::Secret};
 
 /// What a dashboard is made of.
 pub struct Parts {
