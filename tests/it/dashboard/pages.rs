@@ -34,7 +34,7 @@ async fn every_page_says_what_it_is_for() {
         ("/routes", &["create-user", "yours", "token_endpoint"][..2]),
         (
             "/keys",
-            &["Signs", "Ed25519", "Fresh", "Keys that capsules are sealed with"],
+            &["Signs", "ed25519", "Fresh", "Keys that capsules are sealed with"],
         ),
     ] {
         let text = text(&dashboard, target).await;
