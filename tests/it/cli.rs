@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod coverage;
 mod explain;
 mod keys;
 mod server;
