@@ -122,6 +122,7 @@ fn verdict(trial: &Trial, paint: Paint, out: &mut impl Write) -> io::Result<()> 
         DecidedBy::Breaker => "`on_failure`, for the breaker was open",
         DecidedBy::ConcurrencyCap => "`max_concurrent`",
         DecidedBy::FailOpenLimit => "`fail_open_limit`",
+        DecidedBy::Remembered => "its earlier answer",
     };
     writeln!(
         out,
