@@ -5,7 +5,10 @@
 
 mod chain;
 mod entry;
+mod export;
 mod facets;
+mod files;
+mod heads;
 mod histogram;
 mod page;
 mod query;
@@ -13,9 +16,11 @@ mod reader;
 mod record;
 mod redaction;
 mod render;
+mod retention;
 mod settings;
 mod sqlite;
 mod statistics;
+mod tidy;
 mod verify;
 mod writer;
 
@@ -31,11 +36,14 @@ use crate::{clock::Clock, metrics::Metrics, misconfigured::Misconfigured};
 pub use self::{
     chain::{Hash, Head},
     entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
+    export::Format,
+    heads::{Heads, Settings as HeadsSettings},
     histogram::Histogram,
     page::Page,
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
+    retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
     sqlite::StoreError,
     statistics::{Bucket, Figures, Statistics, Tally},
@@ -99,7 +107,7 @@ impl Audit {
         metrics: Metrics,
     ) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
-        let writer = writer::Writer::start(&path, clock, metrics).map_err(|error| error.misconfigured(&path))?;
+        let writer = writer::Writer::start(&path, settings, base, clock, metrics)?;
         Ok(Self { writer })
     }
 
@@ -112,6 +120,11 @@ impl Audit {
     /// Writes what is queued, closes the store and lets its lock go. Every later [`Audit::record`] fails with [`AuditError::Closed`].
     pub async fn close(&self) {
         self.writer.close().await;
+    }
+
+    /// Applies the limits of retention now, and returns when nothing is left to do; it happens by itself within a minute.
+    pub async fn tidy(&self) {
+        self.writer.tidy().await;
     }
 
     /// How the audit is, without touching the disk.

@@ -39,6 +39,7 @@ use self::{
 use crate::{
     clock::{Clock, Period},
     event::{Event, TokenClaims, Trigger},
+    fields::{Needed, Rules},
     misconfigured::Misconfigured,
     verdict::{Additions, DecidedBy, Decision, Effect, Remembered, Verdict},
 };
@@ -56,6 +57,7 @@ pub struct Interceptors {
 pub struct Interceptor {
     settings: Settings,
     selector: Selector,
+    rules: Rules,
     caller: Caller,
     breaker: Breaker,
     fail_open_limit: FailOpenLimit,
@@ -230,8 +232,10 @@ impl Interceptor {
         ));
         let selector = Selector::build(&settings.when, &settings.unless);
         let caller = Caller::build(settings, base, roots, lookup);
-        match (selector, caller) {
-            (Ok(selector), Ok(caller)) if found.is_empty() => Ok(Self {
+        let rules = Rules::build("redact", &settings.redact, settings.redact_key.as_ref(), &NEEDED, base);
+        match (selector, caller, rules) {
+            (Ok(selector), Ok(caller), Ok(rules)) if found.is_empty() => Ok(Self {
+                rules,
                 settings: settings.clone(),
                 selector,
                 caller,
@@ -239,7 +243,8 @@ impl Interceptor {
                 fail_open_limit: FailOpenLimit::new(settings.fail_open_limit),
                 slots: Semaphore::new(settings.max_concurrent),
             }),
-            (selector, caller) => {
+            (selector, caller, rules) => {
+                found.extend(rules.err());
                 found.extend(selector.err().into_iter().flatten());
                 found.extend(caller.err().into_iter().flatten());
                 Err(found)
@@ -277,3 +282,17 @@ impl Interceptor {
         &self.settings
     }
 }
+
+/// What an endpoint tells events apart by, and a dry run from a real one.
+const NEEDED: [Needed<'_>; 5] = {
+    const fn fixed(path: &str) -> Needed<'_> {
+        Needed { path, droppable: false }
+    }
+    [
+        fixed("trigger_point"),
+        fixed("interceptor_context.environment_id"),
+        fixed("interceptor_context.request_id"),
+        fixed("interceptor_context.triggered_at"),
+        fixed("interceptor_context.dry_run"),
+    ]
+};

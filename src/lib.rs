@@ -13,6 +13,7 @@ pub mod escape;
 pub mod event;
 pub mod exchange;
 pub mod facts;
+pub mod fields;
 pub mod form;
 pub mod gate;
 pub mod geo;

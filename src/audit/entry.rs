@@ -5,6 +5,7 @@ use std::{net::IpAddr, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::retention::Removed;
 use crate::{
     event::{Context, Event, Trigger},
     verdict::{Consultation, DecidedBy, Effect, Verdict},
@@ -26,6 +27,8 @@ pub enum Kind {
     Refused,
     /// The request came to nothing by no decision: the upstream's tokens did not verify, for instance.
     Failure,
+    /// The oldest records were taken away.
+    Anchor,
 }
 
 impl Kind {
@@ -38,6 +41,7 @@ impl Kind {
             Self::Membership => "membership",
             Self::Refused => "refused",
             Self::Failure => "failure",
+            Self::Anchor => "anchor",
         }
     }
 }
@@ -122,6 +126,9 @@ pub struct Entry {
     /// Which configuration was in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Of an anchor, which records were taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
 }
 
 /// Who decided: an interceptor or its policy, or a rule of Tollgate's own, by its name.
@@ -197,6 +204,7 @@ impl Entry {
             warnings: Vec::new(),
             annotations: Map::new(),
             revision: None,
+            removed: None,
         }
     }
 
@@ -385,7 +393,7 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, String> {
         serde_json::from_value(Value::from(text)).map_err(|_| {
             format!(
-                "`{text}` is no kind of record; they are consult, revocation, account, membership, refused, failure"
+                "`{text}` is no kind of record; they are consult, revocation, account, membership, refused, failure, anchor"
             )
         })
     }

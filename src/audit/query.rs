@@ -10,8 +10,7 @@ use super::{
     Kind,
     facets::{self, Term},
 };
-use crate::escape;
-use crate::{clock::Period, event::Trigger, verdict::Effect};
+use crate::{clock::Period, escape, event::Trigger, verdict::Effect};
 
 /// Which records to list, newest first. What is not named does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -25,13 +24,13 @@ pub struct Query {
     /// Only this trigger, such as PRE_SIGNUP
     #[arg(long)]
     pub trigger: Option<Trigger>,
-    /// Only this kind: consult, revocation, account, membership, refused or failure
+    /// Only this kind: consult, revocation, account, membership, refused, failure or anchor
     #[arg(long)]
     pub kind: Option<Kind>,
     /// Only this decision: allow or deny
     #[arg(long, value_parser = decision)]
     pub decision: Option<Effect>,
-    /// Only what this decided: endpoint, on_failure, on_invalid, breaker, concurrency_cap, fail_open_limit, `rule` for any rule, or a rule's name
+    /// Only what this decided: endpoint, on_failure, on_invalid, breaker, concurrency_cap, fail_open_limit, remembered, `rule` for any rule, or a rule's name
     #[arg(long, value_name = "WHO")]
     pub decided_by: Option<String>,
     /// Only this interceptor, by its name
@@ -103,7 +102,8 @@ pub(super) struct Filter<'a> {
 }
 
 impl Query {
-    pub(super) fn filter(&self, now: Timestamp) -> Filter<'_> {
+    /// The filter. `hashed` is what is stored for this user where it is hashed.
+    pub(super) fn filter<'a>(&'a self, now: Timestamp, hashed: Option<&'a str>) -> Filter<'a> {
         let mut filter = Filter {
             all: Vec::new(),
             prefix: None,
@@ -145,9 +145,12 @@ impl Query {
             }
             Some(user) => match user.strip_suffix('*') {
                 Some(prefix) => filter.prefix = Some(prefix),
-                None => filter
-                    .all
-                    .push(vec![("user_id", Term::Text(user)), ("user_email", Term::Text(user))]),
+                None => {
+                    let either = [Some(user), hashed].into_iter().flatten();
+                    let either =
+                        either.flat_map(|user| [("user_id", Term::Text(user)), ("user_email", Term::Text(user))]);
+                    filter.all.push(either.collect());
+                }
             },
         }
         filter

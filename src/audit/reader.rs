@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    Head, Query, Record, Report, Settings,
+    Format, Head, Heads, Query, Record, Report, Settings, files,
     page::Page,
     query::Way,
     render,
@@ -20,13 +20,14 @@ use super::{
     statistics::{Range, Statistics},
     verify,
 };
-use crate::misconfigured::Misconfigured;
+use crate::{fields::Rules, misconfigured::Misconfigured};
 
 /// A store, open for reading only.
 #[derive(Debug)]
 pub struct Reader {
     connection: Connection,
     path: PathBuf,
+    rules: Rules,
 }
 
 /// Why nothing could be read.
@@ -66,6 +67,9 @@ pub enum ReadError {
         /// How many there are.
         count: usize,
     },
+    /// The heads to hold against the store cannot be used.
+    #[error("the signed heads cannot be used: {0}")]
+    Heads(io::Error),
     /// SQLite could not read the file.
     #[error("the audit store `{}` cannot be read: {source}", path.display())]
     Sqlite {
@@ -98,7 +102,11 @@ impl Reader {
                 source,
             },
         })?;
-        let reader = Self { connection, path };
+        let reader = Self {
+            connection,
+            path,
+            rules: settings.rules(base)?,
+        };
         let (application, schema) = sqlite::identity(&reader.connection).map_err(|e| reader.failed(e))?;
         if application != sqlite::APPLICATION {
             return Err(ReadError::Foreign(reader.path));
@@ -121,10 +129,11 @@ impl Reader {
     pub(super) fn page_within(&self, query: &Query, now: Timestamp, effort: usize) -> Result<Page, ReadError> {
         let snapshot = self.connection.unchecked_transaction().map_err(|e| self.failed(e))?;
         let way = query.way();
+        let hashed = self.hashed(query);
         let mut page = Page::default();
         let mut seqs = Vec::new();
         let mut more = false;
-        let stopped = sqlite::walk(&snapshot, &query.filter(now), way, effort, |found| {
+        let stopped = sqlite::walk(&snapshot, &query.filter(now, hashed.as_deref()), way, effort, |found| {
             if seqs.len() >= query.count() {
                 more = true;
                 return Ok(ControlFlow::Break(()));
@@ -246,9 +255,36 @@ impl Reader {
         Ok(render::json_pretty(&self.find(name)?, out)?)
     }
 
+    /// Writes the records that `query` asks for, all of them when it sets no limit, oldest first. Holds one record at a time, however long the
+    /// export. Returns how many there were.
+    pub fn export(
+        &self,
+        query: &Query,
+        format: Format,
+        now: Timestamp,
+        out: &mut impl Write,
+    ) -> Result<u64, ReadError> {
+        let query = Query {
+            limit: query.limit.or(Some(u32::MAX)),
+            ..query.clone()
+        };
+        let mut count = 0;
+        format.begin(out)?;
+        self.each_way(&query, Way::Forth, now, |found| {
+            count += 1;
+            Ok(format.write(&found, out)?)
+        })?;
+        Ok(count)
+    }
+
     /// Checks every record and the chain. `expect` is a head printed earlier: it must still be in the store, or the end was cut off.
     pub fn verify(&self, expect: Option<Head>) -> Result<Report, ReadError> {
-        verify::verify(&self.connection, expect).map_err(|e| self.failed(e))
+        self.verify_with(&expect.map_or_else(Heads::default, Heads::one))
+    }
+
+    /// The same with many heads.
+    pub fn verify_with(&self, heads: &Heads) -> Result<Report, ReadError> {
+        verify::verify(&self.connection, heads).map_err(|e| self.failed(e))
     }
 
     fn find(&self, name: &str) -> Result<Vec<Found>, ReadError> {
@@ -289,13 +325,25 @@ impl Reader {
         &self,
         query: &Query,
         now: Timestamp,
+        take: impl FnMut(Found) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        self.each_way(query, query.way(), now, take)
+    }
+
+    fn each_way(
+        &self,
+        query: &Query,
+        way: Way,
+        now: Timestamp,
         mut take: impl FnMut(Found) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let mut left = query.count();
         if left == 0 {
             return Ok(());
         }
-        let walked = sqlite::walk(&self.connection, &query.filter(now), query.way(), usize::MAX, |found| {
+        let hashed = self.hashed(query);
+        let filter = query.filter(now, hashed.as_deref());
+        let walked = sqlite::walk(&self.connection, &filter, way, usize::MAX, |found| {
             take(found).map_err(Ended::Taking)?;
             left -= 1;
             Ok(if left == 0 {
@@ -309,6 +357,10 @@ impl Reader {
             Err(Ended::Taking(error)) => Err(error),
             Err(Ended::Reading(error)) => Err(self.failed(error)),
         }
+    }
+
+    fn hashed(&self, query: &Query) -> Option<String> {
+        query.user.as_deref().and_then(|user| self.rules.hash(user))
     }
 
     fn failed(&self, source: rusqlite::Error) -> ReadError {
@@ -328,7 +380,7 @@ fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
             if matches!(
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
-            ) && !sqlite::beside(path, "-wal").exists() =>
+            ) && !files::beside(path, "-wal").exists() =>
         {
             let name = utf8_percent_encode(&path.to_string_lossy(), NON_ALPHANUMERIC).to_string();
             Connection::open_with_flags(format!("file:{name}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)

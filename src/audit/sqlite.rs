@@ -1,12 +1,13 @@
 //! The SQLite file: opening it and appending to it.
 
+mod retention;
 mod rollups;
 mod schema;
 mod search;
 mod statistics;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,7 +17,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 use uuid::{NoContext, Uuid};
 
 use self::rollups::Rollups;
+#[cfg(test)]
+pub(super) use self::search::seek;
 pub(super) use self::{
+    retention::newest_anchor,
     schema::{APPLICATION, SCHEMA},
     search::{Stopped, read, time_of, walk},
     statistics::statistics,
@@ -100,6 +104,12 @@ impl Store {
                 path: path.to_owned(),
                 found,
             });
+        }
+        if found == 0 {
+            // Before anything is written: afterwards only a copy of the whole file would make its free pages go back to the disk.
+            connection
+                .pragma_update(None, "auto_vacuum", "INCREMENTAL")
+                .map_err(sqlite)?;
         }
         // SQLite keeps another mode, without an error, where the file system cannot share memory; then a reader would block the writer.
         let mode: String = connection
@@ -193,69 +203,6 @@ pub(super) fn identity(connection: &Connection) -> Result<(i64, i64), rusqlite::
     Ok((application, schema))
 }
 
-/// Makes the file, empty and for its owner only, when it is not there; takes others' rights from one that is.
-pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
-    let failed = |source| StoreError::File {
-        path: path.to_owned(),
-        source: Arc::new(source),
-    };
-    // SQLite's locks end when any handle of this process on the file is closed, so one that exists is never opened here.
-    match owner_only().write(true).create_new(true).open(path) {
-        Ok(file) => {
-            file.sync_all().map_err(failed)?;
-            // Without this the name may be lost in a power failure, and all records with it.
-            if let Some(folder) = path.parent() {
-                let folder = if folder.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    folder
-                };
-                fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error)),
-    }
-    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
-        close_to_others(&file).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Options for a file that only its owner can read.
-pub(super) fn owner_only() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// The path with `ending` behind the file's name.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-#[cfg(unix)]
-fn close_to_others(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
-    match fs::metadata(path) {
-        Ok(file) if file.permissions().mode() & 0o077 != 0 => {
-            fs::set_permissions(path, fs::Permissions::from_mode(file.permissions().mode() & 0o700))
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(not(unix))]
-fn close_to_others(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
 fn head(connection: &Connection) -> Result<Head, rusqlite::Error> {
     let last = connection
         .query_row("SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1", [], |row| {
@@ -295,7 +242,7 @@ mod tests {
     fn every_commit_waits_for_the_disk() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.db");
-        prepare(&path).unwrap();
+        crate::audit::files::prepare(&path).unwrap();
         let store = Store::open(&path).unwrap();
         let pragma = |name: &str| {
             let sql = format!("PRAGMA {name}");
@@ -312,7 +259,7 @@ mod tests {
     fn a_full_disk_is_an_error_and_the_chain_goes_on_when_there_is_room() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.db");
-        prepare(&path).unwrap();
+        crate::audit::files::prepare(&path).unwrap();
         let mut store = Store::open(&path).unwrap();
         let drafts = vec![Draft::of(&Entry::of_refusal("rule", "reason")); 20];
         let pages: i64 = store
@@ -336,7 +283,7 @@ mod tests {
 
         let mut store = Store::open(&path).unwrap();
         store.append(drafts.iter(), &Clock::system()).unwrap();
-        let report = crate::audit::verify::verify(&store.connection, None).unwrap();
+        let report = crate::audit::verify::verify(&store.connection, &crate::audit::Heads::default()).unwrap();
         assert!(report.holds(), "{report}");
         assert_eq!(report.records, written + 20);
     }

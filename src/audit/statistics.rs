@@ -35,7 +35,7 @@ pub struct Bucket {
 /// Decisions, counted by what they came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// An endpoint said ALLOW, now or before.
+    /// An endpoint said ALLOW, now or when the session began.
     pub allowed: u64,
     /// An endpoint said DENY, or a rule refused the request.
     pub denied: u64,

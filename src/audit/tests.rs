@@ -1,8 +1,12 @@
 //! What holds for every store: durable, in order, found again, tampering named, no secrets.
 
 mod crash;
+mod fields;
+mod heads;
+mod million;
 mod pages;
 mod reading;
+mod retention;
 mod secrets;
 mod tampering;
 mod upgrade;

@@ -7,8 +7,10 @@ use rusqlite::{Connection, Row, types::ValueRef};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Hash, Head,
+    Hash, Head, Heads,
     facets::{self, Term},
+    retention::Anchor,
+    sqlite::newest_anchor,
 };
 use crate::escape;
 
@@ -17,6 +19,8 @@ use crate::escape;
 pub struct Report {
     /// How many records hold.
     pub records: u64,
+    /// How many before them were taken away by retention.
+    pub removed: u64,
     /// The last record that holds. Keep it elsewhere and hand it in next time.
     pub head: Head,
     /// When the first record was written.
@@ -59,27 +63,40 @@ pub enum FlawKind {
     Column(&'static str),
     /// The head that was expected is not in the store: the end was cut off, or everything was rewritten.
     HeadGone,
+    /// It says that records were taken away, and no signed head vouches for it.
+    UnsignedAnchor,
+    /// This line of the heads is not signed with the key, or contradicts another.
+    ForgedHead {
+        /// The line's number.
+        line: usize,
+    },
     /// SQLite cannot read the file from here on, or its indexes are wrong.
     Damaged(String),
 }
 
 /// Checks all records, then SQLite's own structures.
-pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Report, rusqlite::Error> {
+pub(super) fn verify(connection: &Connection, heads: &Heads) -> Result<Report, rusqlite::Error> {
     // One snapshot: what a server writes meanwhile does not matter.
     let snapshot = connection.unchecked_transaction()?;
     let mut report = Report {
         records: 0,
+        removed: 0,
         head: Head::genesis(),
         first: None,
         last: None,
         flaw: None,
     };
-    let mut expected = expect.filter(|head| *head != Head::genesis());
+    if let Some((line, seq)) = heads.forged {
+        report.flaw = Some(bare(seq, FlawKind::ForgedHead { line }));
+        return Ok(report);
+    }
+    let anchor = newest_anchor(&snapshot)?.map(|(_, last)| last);
     let mut select = snapshot.prepare(&format!(
         "SELECT record.seq, id, body, prev_hash, hash, {} FROM record NOT INDEXED LEFT JOIN facet USING (seq) ORDER BY record.seq",
         facets::NAMES.join(", ")
     ))?;
     let mut rows = select.query([])?;
+    let mut begun = false;
     loop {
         let row = match rows.next() {
             Ok(Some(row)) => row,
@@ -89,7 +106,29 @@ pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Re
                 return Ok(report);
             }
         };
-        match follow(report.head, row) {
+        if !begun {
+            begun = true;
+            match begin(row, anchor) {
+                Ok(head) => (report.head, report.removed) = (head, head.seq),
+                Err(flaw) => {
+                    report.flaw = Some(flaw);
+                    return Ok(report);
+                }
+            }
+        }
+        let followed = follow(report.head, row).and_then(|(head, time)| {
+            // What the anchor says of a record on its way out, it says of all before.
+            let anchored = anchor.is_none_or(|anchor| anchor.seq != head.seq || anchor.hash == head.hash);
+            let expected = heads.expected.get(&head.seq).is_none_or(|hash| *hash == head.hash);
+            let sworn = heads.signed.is_none_or(|signed| head.seq <= signed) || !is_anchor(row);
+            match (anchored, expected, sworn) {
+                (false, _, _) => Err(bare(head.seq, FlawKind::BrokenLink)),
+                (_, false, _) => Err(bare(head.seq, FlawKind::HeadGone)),
+                (_, _, false) => Err(bare(head.seq, FlawKind::UnsignedAnchor)),
+                (true, true, true) => Ok((head, time)),
+            }
+        });
+        match followed {
             Ok((head, time)) => {
                 report.records += 1;
                 report.head = head;
@@ -101,16 +140,9 @@ pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Re
                 return Ok(report);
             }
         }
-        if expected == Some(report.head) {
-            expected = None;
-        }
     }
-    if let Some(head) = expected {
-        report.flaw = Some(Flaw {
-            seq: head.seq,
-            id: None,
-            kind: FlawKind::HeadGone,
-        });
+    if let Some((seq, _)) = heads.expected.range(report.head.seq + 1..).next() {
+        report.flaw = Some(bare(*seq, FlawKind::HeadGone));
         return Ok(report);
     }
     // A search looks only there, so what is missing there is hidden, and what is too much was a record once.
@@ -119,11 +151,7 @@ pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Re
     })?;
     let last = u64::try_from(beside.1.unwrap_or(0)).unwrap_or(0);
     if last > report.head.seq {
-        report.flaw = Some(Flaw {
-            seq: report.head.seq + 1,
-            id: None,
-            kind: FlawKind::Missing { next: last + 1 },
-        });
+        report.flaw = Some(bare(report.head.seq + 1, FlawKind::Missing { next: last + 1 }));
         return Ok(report);
     }
     if u64::try_from(beside.0).ok() != Some(report.records) {
@@ -140,6 +168,37 @@ pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Re
     Ok(report)
 }
 
+/// What stands before the first record that is there: nothing, or what an anchor says was taken away.
+fn begin(row: &Row<'_>, anchor: Option<Head>) -> Result<Head, Flaw> {
+    let seq = row.get_ref(0).ok().and_then(|seq| seq.as_i64().ok()).unwrap_or(0);
+    let seq = u64::try_from(seq).unwrap_or(0);
+    if seq <= 1 {
+        return Ok(Head::genesis());
+    }
+    let due = anchor.map_or(1, |anchor| anchor.seq + 1);
+    if seq > due {
+        return Err(bare(due, FlawKind::Missing { next: seq }));
+    }
+    let before = row
+        .get_ref(PREV_HASH)
+        .ok()
+        .and_then(|hash| hash.as_blob().ok())
+        .and_then(Hash::from_bytes);
+    match (before, anchor) {
+        (Some(hash), Some(anchor)) if seq < due || hash == anchor.hash => Ok(Head { seq: seq - 1, hash }),
+        _ => Err(bare(seq, FlawKind::BrokenLink)),
+    }
+}
+
+fn is_anchor(row: &Row<'_>) -> bool {
+    let body = row.get_ref(BODY).ok().and_then(|body| body.as_str().ok());
+    body.and_then(Anchor::read).is_some()
+}
+
+fn bare(seq: u64, kind: FlawKind) -> Flaw {
+    Flaw { seq, id: None, kind }
+}
+
 /// The head after `row`, and its time, when it is what must follow `before`.
 fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
     let column = |index: usize| row.get_ref(index).unwrap_or(ValueRef::Null);
@@ -152,11 +211,7 @@ fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
         kind,
     };
     if seq > due {
-        return Err(Flaw {
-            seq: due,
-            id: None,
-            kind: FlawKind::Missing { next: seq },
-        });
+        return Err(bare(due, FlawKind::Missing { next: seq }));
     }
     let Ok(body) = column(BODY).as_str() else {
         return Err(flaw(FlawKind::Changed));
@@ -223,7 +278,7 @@ impl Report {
         });
         let report = json!({
             "holds": self.holds(), "records": self.records, "first": self.first, "last": self.last,
-            "head": self.head.to_string(), "flaw": flaw,
+            "removed": self.removed, "head": self.head.to_string(), "flaw": flaw,
         });
         escape::in_json(&report.to_string()).into_owned()
     }
@@ -242,6 +297,9 @@ impl fmt::Display for Report {
         }
         if let (Some(first), Some(last)) = (&self.first, &self.last) {
             write!(f, ", {first} to {last}")?;
+        }
+        if self.removed > 0 {
+            write!(f, "\nretention took the {} before them away", self.removed)?;
         }
         write!(f, "\nhead: {}", self.head)
     }
@@ -264,6 +322,18 @@ impl fmt::Display for Flaw {
                     "record {seq} with the expected hash is not there: the end was cut off, or the records were rewritten"
                 );
             }
+            FlawKind::ForgedHead { line } => {
+                return write!(
+                    f,
+                    "line {line} of the heads, for record {seq}, is not signed with this key or contradicts another line"
+                );
+            }
+            FlawKind::UnsignedAnchor => {
+                return write!(
+                    f,
+                    "record {seq} says that records were taken away, and no signed head comes after it"
+                );
+            }
             FlawKind::Missing { next } if *next == seq + 1 => return write!(f, "record {seq} is missing"),
             FlawKind::Missing { next } => return write!(f, "records {seq} to {} are missing", next - 1),
             _ => write!(f, "record {seq}")?,
@@ -279,7 +349,11 @@ impl fmt::Display for Flaw {
             FlawKind::Misplaced { text: None } => write!(f, " does not belong there: its text has no number"),
             FlawKind::BrokenLink => write!(f, " does not follow the one before: one of the two was replaced"),
             FlawKind::Column(name) => write!(f, " was changed: its column `{name}` differs from its text"),
-            FlawKind::Missing { .. } | FlawKind::HeadGone | FlawKind::Damaged(_) => Ok(()),
+            FlawKind::Missing { .. }
+            | FlawKind::HeadGone
+            | FlawKind::UnsignedAnchor
+            | FlawKind::ForgedHead { .. }
+            | FlawKind::Damaged(_) => Ok(()),
         }
     }
 }

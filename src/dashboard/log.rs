@@ -75,6 +75,7 @@ impl Page {
             Kind::Membership,
             Kind::Refused,
             Kind::Failure,
+            Kind::Anchor,
         ];
         all.map(|kind| (kind.as_str(), kind_word(kind))).to_vec()
     }

@@ -122,6 +122,7 @@ pub(super) fn kind_word(kind: Kind) -> &'static str {
         Kind::Membership => "Membership",
         Kind::Refused => "Refused by a rule",
         Kind::Failure => "Request failed",
+        Kind::Anchor => "Older records deleted",
     }
 }
 

@@ -191,12 +191,18 @@ impl Gate {
                 .await
             {
                 Ok(verified) => Some(verified),
-                // An opaque token has nothing to verify or to add to.
-                Err(Unverified::NotAJwt) => None,
+                // An opaque token has nothing to verify or to add to; one with a JWT in it is none.
+                Err(Unverified::NotAJwt) if token::sight(raw.as_bytes(), self).is_none() => None,
+                Err(Unverified::NotAJwt) => return Err(Unverified::Malformed(NO_OPAQUE_TOKEN)),
                 Err(why) => return Err(why),
             },
             None => None,
         };
+        if let Some(refresh) = issued.refresh_token.as_deref()
+            && token::sight(refresh.as_bytes(), self).is_some()
+        {
+            return Err(Unverified::Malformed(NO_OPAQUE_TOKEN));
+        }
         let id = match issued.id_token.as_deref() {
             Some(raw) => {
                 let kind = Kind::IdToken {
@@ -385,3 +391,5 @@ fn is_about(memory: &Memory, event: &Event, existing: &TokenClaims) -> bool {
 pub(super) fn unsigned(why: &Unissued) -> Refusal {
     Refusal::ourselves(format!("the token cannot be signed: {why}"))
 }
+
+const NO_OPAQUE_TOKEN: &str = "it is no JWT and has one of the provider's in it";

@@ -239,13 +239,24 @@ impl Interceptor {
     }
 
     fn body(&self, event: &Event) -> Result<Bytes, Failure> {
-        let body = serde_json::to_vec(&Sent {
+        let sent = Sent {
             display_name: self.name(),
             trigger_point: event.trigger,
             interceptor_context: &event.context,
             data: &event.data,
-        })
-        .map_err(|error| down(format!("the event cannot be written as JSON: {error}")))?;
+        };
+        let body = if self.rules.is_empty() {
+            serde_json::to_vec(&sent)
+        } else {
+            serde_json::to_value(&sent).and_then(|mut value| {
+                value
+                    .as_object_mut()
+                    .into_iter()
+                    .for_each(|members| self.rules.apply(members));
+                serde_json::to_vec(&value)
+            })
+        };
+        let body = body.map_err(|error| down(format!("the event cannot be written as JSON: {error}")))?;
         if body.len() > MAX_EVENT {
             let size = body.len();
             return Err(down(format!(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::{clock::Period, event::Trigger, misconfigured::Misconfigured, secret::SecretSource};
+use crate::{clock::Period, event::Trigger, fields, misconfigured::Misconfigured, secret::SecretSource};
 
 /// One `[[interceptor]]`: whom to ask at which trigger, and what to do when no answer comes.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,6 +54,13 @@ pub struct Settings {
     /// How Tollgate authenticates to the endpoint, beside the signature.
     #[serde(default)]
     pub authentication: Option<Authentication>,
+    /// What is done with single fields of the event before it is sent: a path and `drop`, `mask` or `hash`, such as
+    /// `"interceptor_context.ip_address" = "drop"` or `"data.**.email" = "hash"`. The audit has the event as it was before.
+    #[serde(default)]
+    pub redact: fields::Table,
+    /// The key of `hash`, 32 bytes or more.
+    #[serde(default)]
+    pub redact_key: Option<SecretSource>,
     /// How many consultations may be under way at once. One more is denied, whatever `on_failure` says: load must
     /// not open the gate. 1 to 100,000; 100 by default.
     #[serde(default = "default_max_concurrent")]

@@ -6,7 +6,7 @@ use super::{
         Kind::{Counter, Gauge, Histogram},
         Label,
     },
-    words::{DECIDED_BY, DECISIONS, DOCUMENTS, ERRORS, FAMILIES, FAULTS, OUTCOMES, TOKENS, TRIGGERS},
+    words::{DECIDED_BY, DECISIONS, DOCUMENTS, ERRORS, FAMILIES, FAULTS, HANDED_OUT, OUTCOMES, TOKENS, TRIGGERS},
 };
 
 const INTERCEPTOR: Label = Label::configured("interceptor", "`name` of an `[[interceptor]]`");
@@ -115,7 +115,7 @@ pub(super) const SIGHTINGS: Family = Family {
 pub(super) const TOKEN_SIZE: Family = Family {
     name: "tollgate_token_size_warnings_total",
     kind: Counter,
-    labels: &[Label::words("token", &["access_token", "id_token"])],
+    labels: &[Label::words("token", HANDED_OUT)],
     help: "Tokens handed out that are longer than `tokens.warn_size`",
 };
 pub(super) const UPSTREAM_DURATION: Family = Family {

@@ -24,6 +24,7 @@ pub(super) const DECIDED_BY: &[&str] = &[
 ];
 pub(super) const FAULTS: &[&str] = &["denied", "failed_closed", "client", "upstream", "ourselves"];
 pub(super) const TOKENS: &[&str] = &["access_token", "id_token", "statement"];
+pub(super) const HANDED_OUT: &[&str] = &["access_token", "id_token", "refresh_token"];
 pub(super) const ERRORS: &[&str] = &["unreachable", "timeout", "broken", "client"];
 pub(super) const DOCUMENTS: &[&str] = &["discovery", "keys"];
 pub(super) const FAMILIES: &[&str] = &["rsa", "p256", "p384", "ed25519"];

@@ -20,6 +20,7 @@ const CRATES: [(&[&str], &[&str]); 3] = [
             "token",
             "interceptor",
             "audit",
+            "fields",
             "config",
             "demo",
             "dashboard/access/seal.rs",

@@ -38,7 +38,12 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), rusqlite::Error
     transaction.execute_batch(DERIVED)?;
     derive(&transaction)?;
     transaction.pragma_update(None, "user_version", SCHEMA)?;
-    transaction.commit()
+    transaction.commit()?;
+    // Copies the file, for its free pages to go back to the disk from now on. Without room for the copy they stay with the file.
+    if let Err(error) = connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM") {
+        tracing::warn!(%error, "the audit store keeps its free pages, since it cannot be copied: {error}");
+    }
+    Ok(())
 }
 
 /// Fills the derived tables from the records' texts. A text that cannot be read is left out; `verify` names it.

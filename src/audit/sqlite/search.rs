@@ -122,12 +122,9 @@ enum Condition<'c> {
 
 impl<'c> Condition<'c> {
     fn of(connection: &'c Connection, any: &[(&'static str, Term<'c>)], way: Way) -> Result<Self, rusqlite::Error> {
-        let any = any.iter().map(|(name, term)| {
-            let sql = format!(
-                "SELECT seq FROM facet INDEXED BY facet_{name} WHERE {name} = ?2 AND seq >= ?1 ORDER BY seq LIMIT 1"
-            );
-            Ok((connection.prepare_cached(&way.sql(&sql))?, *term))
-        });
+        let any = any
+            .iter()
+            .map(|(name, term)| Ok((connection.prepare_cached(&seek(name, way))?, *term)));
         Ok(Self::Any(any.collect::<Result<_, rusqlite::Error>>()?, way))
     }
 
@@ -230,6 +227,13 @@ impl<'c> Reading<'c> {
         let mut rows = self.select.raw_query();
         rows.next()?.map(found).transpose()
     }
+}
+
+/// The statement for the next number, from `?1` on, whose facet `name` is `?2`. It fails where that is no single step in the facet's index.
+pub(in crate::audit) fn seek(name: &str, way: Way) -> String {
+    way.sql(&format!(
+        "SELECT seq FROM facet INDEXED BY facet_{name} WHERE {name} = ?2 AND seq >= ?1 ORDER BY seq LIMIT 1"
+    ))
 }
 
 /// The records that meet a condition on `record`, in its order.

@@ -129,6 +129,9 @@ pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) ->
         Ok(path) => path,
         Err(wrong) => return findings.misconfigured("audit", &wrong),
     };
+    if let Err(wrong) = config.audit.check(&config.base) {
+        return findings.misconfigured("audit", &wrong);
+    }
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
