@@ -31,6 +31,7 @@ pub use self::{
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
+    redaction::{MASK, redact},
     settings::{OnFailure, Settings},
     store::StoreError,
     verify::{Flaw, FlawKind, Report},

@@ -24,5 +24,6 @@ pub mod route;
 pub mod secret;
 pub mod serve;
 pub mod token;
+pub mod trial;
 pub mod upstream;
 pub mod verdict;

@@ -144,6 +144,12 @@ impl Reader {
         Ok(render::json_pretty(&self.find(name)?, out)?)
     }
 
+    /// The records that [`Reader::show`] writes. One that can no longer be read is left out.
+    pub fn named(&self, name: &str) -> Result<Vec<Record>, ReadError> {
+        let found = self.find(name)?.into_iter();
+        Ok(found.filter_map(Result::ok).map(|record| *record).collect())
+    }
+
     /// Checks every record and the chain. `expect` is a head printed earlier: it must still be in the store, or the end was cut off.
     pub fn verify(&self, expect: Option<Head>) -> Result<Report, ReadError> {
         verify::verify(&self.connection, expect).map_err(|e| self.failed(e))

@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use super::tree::{self, Node};
 
 /// Settings that must be there or are often mistaken; `*` is the index of a list item.
-pub(super) const EXAMPLES: [(&str, &str); 37] = [
+pub(super) const EXAMPLES: [(&str, &str); 38] = [
     ("environment", "environment = \"prod-eu\""),
     ("consult_budget", "consult_budget = \"10s\""),
     (
@@ -49,6 +49,7 @@ pub(super) const EXAMPLES: [(&str, &str); 37] = [
     ("audit.retention", "retention = \"30d\""),
     ("audit.on_failure", "on_failure = \"deny\""),
     ("admin.address", "address = \"127.0.0.1:9443\""),
+    ("test.cases", "cases = \"cases\""),
     ("denial.status", "status = 400"),
     ("denial.page", "page = \"denied.html\""),
     ("log.format", "format = \"text\""),
