@@ -174,7 +174,7 @@ mod tests {
     fn a_mistake_has_a_place() {
         for (bad, place) in [
             (&b"{\n  \"a\": x}"[..], (2, 8)),
-            (b"{\"a\":1,\n\"a\":2}", (2, 5)),
+            (b"{\"a\":1,\n\"a\":2}", (2, 6)),
             (b"{}\n\xff", (2, 1)),
         ] {
             assert_eq!(parse(bad).unwrap_err().place(), place);

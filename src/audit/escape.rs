@@ -3,12 +3,12 @@
 use std::{borrow::Cow, fmt::Write};
 
 /// Control characters, line breaks included, and the marks that reorder or hide text become `\u{202e}` and the like.
-pub(super) fn for_terminal(text: &str) -> Cow<'_, str> {
+pub fn for_terminal(text: &str) -> Cow<'_, str> {
     replace(text, |out, c| write!(out, "\\u{{{:x}}}", u32::from(c)))
 }
 
 /// The same characters as JSON escapes. `json` is JSON on one line, so such a character can stand in a string only.
-pub(super) fn in_json(json: &str) -> Cow<'_, str> {
+pub fn in_json(json: &str) -> Cow<'_, str> {
     replace(json, |out, c| write!(out, "\\u{:04x}", u32::from(c)))
 }
 

@@ -18,7 +18,7 @@ pub struct RefusedClaim {
     pub member: ClaimsMember,
     /// Its name.
     pub name: String,
-    /// Why it is not taken. Shows no value.
+    /// Why it is not taken, as what one says of it: `may not be set by an interceptor`. Shows no value.
     pub why: String,
 }
 
@@ -70,12 +70,20 @@ impl Interceptor {
                     refused.push(RefusedClaim {
                         member,
                         name: name.clone(),
-                        why: failure.detail,
+                        why: predicate(failure.detail),
                     });
                 }
             }
         }
         refused
+    }
+}
+
+/// A failure's sentence without the member that it begins with.
+fn predicate(detail: String) -> String {
+    match detail.strip_prefix('`').and_then(|rest| rest.split_once("` ")) {
+        Some((_, predicate)) => predicate.to_owned(),
+        None => detail,
     }
 }
 

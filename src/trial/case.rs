@@ -48,7 +48,10 @@ impl Case {
         let Some(interceptor) = interceptors.named(&self.interceptor) else {
             return Tried {
                 report: Err(Vec::new()),
-                unmet: vec![format!("there is no interceptor `{}` in the configuration", self.interceptor)],
+                unmet: vec![format!(
+                    "there is no interceptor `{}` in the configuration",
+                    self.interceptor
+                )],
             };
         };
         let read = Submission::of(self.event.clone(), interceptor.trigger(), environment, now);

@@ -106,7 +106,12 @@ fn not_taken(token: Token, existing: &Map<String, Value>, answer: &Value, refuse
     };
     let mut claims: Vec<Claim> = Vec::new();
     for member in [ClaimsMember::Both, member] {
-        for (name, wanted) in answer.pointer(member.pointer()).and_then(Value::as_object).into_iter().flatten() {
+        for (name, wanted) in answer
+            .pointer(member.pointer())
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
             let reason = refused.iter().find(|r| r.member == member && r.name == *name);
             let why = reason.map_or_else(
                 || "nothing is taken of an answer that cannot be taken as a whole".to_owned(),

@@ -20,7 +20,10 @@ pub fn curl(request: &Prepared, settings: &Settings) -> String {
     if let Some(ca) = &settings.ca {
         words.push(format!("--cacert {}", quoted(&ca.to_string_lossy())));
     }
-    words.push(format!("--data-binary {}", quoted(&String::from_utf8_lossy(&request.body))));
+    words.push(format!(
+        "--data-binary {}",
+        quoted(&String::from_utf8_lossy(&request.body))
+    ));
     words.push(quoted(&request.url));
     words.join(" \\\n  ")
 }
@@ -45,7 +48,10 @@ mod tests {
     fn request(headers: &[(&str, &str)], body: &str) -> Prepared {
         Prepared {
             url: "https://hooks.example.com/a?b='c'".into(),
-            headers: headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            headers: headers
+                .iter()
+                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                .collect(),
             body: body.to_owned().into(),
             signed: String::new(),
         }
@@ -59,7 +65,10 @@ mod tests {
 
     #[test]
     fn a_shell_reads_back_what_was_sent_and_finds_a_variable_for_the_secret() {
-        let request = request(&[("interceptor-id", "1"), ("authorization", "***")], r#"{"a":"it's $HOME `x`"}"#);
+        let request = request(
+            &[("interceptor-id", "1"), ("authorization", "***")],
+            r#"{"a":"it's $HOME `x`"}"#,
+        );
         let line = curl(&request, &settings(json!({})));
         let script = format!("curl() {{ printf '%s\\n' \"$@\"; }}\nAUTHENTICATION='Bearer t'\n{line}");
         let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
@@ -83,7 +92,10 @@ mod tests {
         let certificate = json!({"certificate": "c.pem", "key": {"file": "c.key"}});
         let settings = settings(json!({"ca": "root.pem", "authentication": {"client_certificate": certificate}}));
         let line = curl(&request(&[], "{}"), &settings);
-        assert!(line.contains("--cert 'c.pem' \\\n  --key \"$CLIENT_KEY\" \\\n  --cacert 'root.pem'"), "{line}");
+        assert!(
+            line.contains("--cert 'c.pem' \\\n  --key \"$CLIENT_KEY\" \\\n  --cacert 'root.pem'"),
+            "{line}"
+        );
         assert!(!line.contains("c.key"));
     }
 }

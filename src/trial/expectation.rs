@@ -59,10 +59,17 @@ impl Expectation {
     pub fn unmet(&self, consultation: &Consultation) -> Vec<String> {
         let mut unmet = Vec::new();
         if consultation.effect != self.decision {
-            unmet.push(format!("expected {}, got {}", word(&self.decision), word(&consultation.effect)));
+            unmet.push(format!(
+                "expected {}, got {}",
+                word(&self.decision),
+                word(&consultation.effect)
+            ));
         }
         if consultation.decided_by != self.decided_by {
-            let detail = consultation.failure.as_ref().map_or_else(String::new, |f| format!(": {}", f.detail));
+            let detail = consultation
+                .failure
+                .as_ref()
+                .map_or_else(String::new, |f| format!(": {}", f.detail));
             let (wanted, got) = (word(&self.decided_by), word(&consultation.decided_by));
             unmet.push(format!("expected that {wanted} decides, but {got} did{detail}"));
         }
@@ -91,7 +98,9 @@ fn differences(token: &str, wanted: &Map<String, Value>, got: &Map<String, Value
     for (name, value) in wanted {
         match got.get(name) {
             None => found.push(format!("{token}: expected the claim `{name}`, got none")),
-            Some(other) if other != value => found.push(format!("{token}: expected `{name}` to be {value}, got {other}")),
+            Some(other) if other != value => {
+                found.push(format!("{token}: expected `{name}` to be {value}, got {other}"))
+            }
             Some(_) => {}
         }
     }

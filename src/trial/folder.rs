@@ -179,7 +179,18 @@ mod tests {
 
     #[test]
     fn a_name_cannot_lead_out_of_the_folder() {
-        for name in ["", "..", "a/b", "../a", "a.json", "a b", "a\0", "é", ".a", &"a".repeat(81)] {
+        for name in [
+            "",
+            "..",
+            "a/b",
+            "../a",
+            "a.json",
+            "a b",
+            "a\0",
+            "é",
+            ".a",
+            &"a".repeat(81),
+        ] {
             assert!(name.parse::<CaseName>().is_err(), "{name:?}");
         }
         assert!("a".repeat(80).parse::<CaseName>().is_ok());
@@ -191,7 +202,13 @@ mod tests {
         let cases = Cases::new(&Settings::default(), base.path());
         fs::create_dir(cases.folder()).unwrap();
         let name: CaseName = "odd".parse().unwrap();
-        for (text, why) in [("{", "EOF"), (r#"{"interceptor":"a","expect":{"decision":"maybe"},"event":{}}"#, "maybe")] {
+        for (text, why) in [
+            ("{", "EOF"),
+            (
+                r#"{"interceptor":"a","expect":{"decision":"maybe"},"event":{}}"#,
+                "maybe",
+            ),
+        ] {
             fs::write(cases.folder().join("odd.json"), text).unwrap();
             let error = cases.load(&name).unwrap_err().to_string();
             assert!(error.contains("odd.json") && error.contains(why), "{error}");

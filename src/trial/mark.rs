@@ -93,7 +93,10 @@ mod tests {
     fn a_mistake_of_syntax_is_marked_by_character_and_without_its_place_in_the_words() {
         let text = "{\n  \"naïve\": x\n}";
         let mark = Mark::malformed(text, &json::parse(text.as_bytes()).unwrap_err());
-        assert_eq!((mark.line, mark.column, mark.pointer.clone()), (Some(2), Some(12), None));
+        assert_eq!(
+            (mark.line, mark.column, mark.pointer.clone()),
+            (Some(2), Some(12), None)
+        );
         assert!(!mark.message.contains("line"), "{mark:?}");
     }
 

@@ -21,9 +21,7 @@ impl Places {
         scanner.space();
         scanner.places.insert(String::new(), (scanner.line, scanner.column()));
         scanner.value("");
-        Self {
-            places: scanner.places,
-        }
+        Self { places: scanner.places }
     }
 
     /// Line and character, both from 1, of the value, or of the innermost one around it that is there.
@@ -53,7 +51,10 @@ impl Scanner<'_> {
             Some(b'[') => self.items(pointer),
             Some(b'"') => _ = self.string(),
             _ => {
-                while self.peek().is_some_and(|b| !matches!(b, b',' | b']' | b'}') && !b.is_ascii_whitespace()) {
+                while self
+                    .peek()
+                    .is_some_and(|b| !matches!(b, b',' | b']' | b'}') && !b.is_ascii_whitespace())
+                {
                     self.at += 1;
                 }
             }
@@ -152,7 +153,7 @@ mod tests {
             ("/a~1b", (1, 11)),
             ("/a~1b/0", (1, 19)),
             ("/a~1b/1/c", (2, 4)),
-            ("/a~1b/2", (2, 16)),
+            ("/a~1b/2", (2, 17)),
             ("/d", (3, 2)),
             ("/d/missing/deep", (3, 2)),
         ] {

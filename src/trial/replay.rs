@@ -74,7 +74,12 @@ pub struct Difference {
 
 /// Asks about every recorded consultation again: as a dry run, with fresh ids, time stamps and signatures, so many at once. The outcomes
 /// come in the order of the records.
-pub async fn replay(interceptors: &Interceptors, records: Vec<Record>, at_once: usize, now: Timestamp) -> Vec<Replayed> {
+pub async fn replay(
+    interceptors: &Interceptors,
+    records: Vec<Record>,
+    at_once: usize,
+    now: Timestamp,
+) -> Vec<Replayed> {
     let repeated = records.into_iter().map(|record| repeat(interceptors, record, now));
     stream::iter(repeated).buffered(at_once.max(1)).collect().await
 }
@@ -86,7 +91,11 @@ async fn repeat(interceptors: &Interceptors, record: Record, now: Timestamp) -> 
         time: record.time,
         interceptor: entry.interceptor.clone(),
         trigger: entry.trigger,
-        about: [&entry.user_email, &entry.user_id, &entry.client_id].into_iter().flatten().next().cloned(),
+        about: [&entry.user_email, &entry.user_id, &entry.client_id]
+            .into_iter()
+            .flatten()
+            .next()
+            .cloned(),
         masked: entry.event.as_ref().map(masked).unwrap_or_default(),
         duration_ms: None,
         outcome: Outcome::Same,
@@ -98,7 +107,10 @@ async fn repeat(interceptors: &Interceptors, record: Record, now: Timestamp) -> 
             return replayed;
         }
     };
-    let Some(trial) = interceptors.consult_one(name, &submission.event, &submission.existing).await else {
+    let Some(trial) = interceptors
+        .consult_one(name, &submission.event, &submission.existing)
+        .await
+    else {
         return replayed;
     };
     let consultation = trial.consultation;
@@ -138,8 +150,15 @@ fn prepare<'r>(
     if entry.trigger != Some(interceptor.trigger()) {
         return Err(format!("`{name}` is asked at {} now", interceptor.trigger()));
     }
-    let environment = event.pointer("/interceptor_context/environment_id").and_then(Value::as_str);
-    let read = Submission::of(event.clone(), interceptor.trigger(), environment.unwrap_or_default(), now);
+    let environment = event
+        .pointer("/interceptor_context/environment_id")
+        .and_then(Value::as_str);
+    let read = Submission::of(
+        event.clone(),
+        interceptor.trigger(),
+        environment.unwrap_or_default(),
+        now,
+    );
     let mut submission = read.map_err(|marks| {
         let mistake = marks.iter().find(|mark| mark.is_error());
         let words = mistake.map(|m| format!("`{}` {}", m.pointer.as_deref().unwrap_or_default(), m.message));
@@ -154,7 +173,11 @@ fn prepare<'r>(
 fn recorded(record: &Record) -> Said {
     let entry = &record.entry;
     let by_endpoint = entry.decided_by == Some(crate::audit::Decider::Interceptor(DecidedBy::Endpoint));
-    Said::new(entry.decision, entry.message.clone(), entry.answer.as_ref().filter(|_| by_endpoint))
+    Said::new(
+        entry.decision,
+        entry.message.clone(),
+        entry.answer.as_ref().filter(|_| by_endpoint),
+    )
 }
 
 /// What an answer comes to, as far as it is compared.
@@ -169,7 +192,12 @@ struct Said {
 impl Said {
     fn new(decision: Option<Effect>, message: Option<String>, answer: Option<&Value>) -> Self {
         let answer = answer.filter(|_| decision == Some(Effect::Allow));
-        let at = |pointer: &str| answer.and_then(|answer| answer.pointer(pointer)).cloned().unwrap_or_default();
+        let at = |pointer: &str| {
+            answer
+                .and_then(|answer| answer.pointer(pointer))
+                .cloned()
+                .unwrap_or_default()
+        };
         let token = |member: ClaimsMember| {
             let mut claims = Map::new();
             for member in [ClaimsMember::Both, member] {
@@ -207,7 +235,11 @@ impl Said {
             let text = |text: &Option<String>| text.clone().map_or(Value::Null, Value::from);
             compare("message", text(&self.message), text(&after.message));
         }
-        compare("organization_membership", self.membership.clone(), after.membership.clone());
+        compare(
+            "organization_membership",
+            self.membership.clone(),
+            after.membership.clone(),
+        );
         for (token, before, after) in [
             ("access_token", &self.access_token, &after.access_token),
             ("id_token", &self.id_token, &after.id_token),
@@ -238,8 +270,13 @@ mod tests {
 
     #[test]
     fn claims_are_compared_by_the_token_that_they_end_up_in() {
-        let one = said(Effect::Allow, None, json!({"response": {"claims": {"plan": "gold", "seats": 4}}}));
-        let parts = json!({"access_token": {"claims": {"plan": "gold", "seats": 5}}, "id_token": {"claims": {"plan": "gold"}}});
+        let one = said(
+            Effect::Allow,
+            None,
+            json!({"response": {"claims": {"plan": "gold", "seats": 4}}}),
+        );
+        let parts =
+            json!({"access_token": {"claims": {"plan": "gold", "seats": 5}}, "id_token": {"claims": {"plan": "gold"}}});
         let other = said(Effect::Allow, None, json!({"response": parts}));
         let found = one.differences(&other);
         assert_eq!(names(&found), ["access_token.seats", "id_token.seats"]);
@@ -251,8 +288,15 @@ mod tests {
     #[test]
     fn another_decision_is_one_difference_and_its_lost_claims_are_others() {
         let before = said(Effect::Allow, None, json!({"response": {"claims": {"plan": "gold"}}}));
-        let after = said(Effect::Deny, Some("No."), json!({"response": {"claims": {"plan": "gold"}}}));
-        assert_eq!(names(&before.differences(&after)), ["decision", "access_token.plan", "id_token.plan"]);
+        let after = said(
+            Effect::Deny,
+            Some("No."),
+            json!({"response": {"claims": {"plan": "gold"}}}),
+        );
+        assert_eq!(
+            names(&before.differences(&after)),
+            ["decision", "access_token.plan", "id_token.plan"]
+        );
         let reworded = said(Effect::Deny, Some("No!"), json!({}));
         assert_eq!(names(&after.differences(&reworded)), ["message"]);
     }

@@ -53,7 +53,9 @@ pub async fn try_out(interceptors: &Interceptors, name: &str, submission: &Submi
         _ => Vec::new(),
     };
     let last = trial.exchanges.last();
-    let body = last.and_then(|exchange| exchange.answer.as_ref()).map(|answer| answer.body.as_ref());
+    let body = last
+        .and_then(|exchange| exchange.answer.as_ref())
+        .map(|answer| answer.body.as_ref());
     Some(Report {
         interceptor: name.to_owned(),
         trigger: event.trigger,

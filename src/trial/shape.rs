@@ -107,7 +107,10 @@ impl Shape {
                 "a time like `2026-11-23T10:15:00Z` (RFC 3339)".to_owned()
             }
             (Self::Address, value) => {
-                if value.as_str().is_some_and(|text| text.parse::<std::net::IpAddr>().is_ok()) {
+                if value
+                    .as_str()
+                    .is_some_and(|text| text.parse::<std::net::IpAddr>().is_ok())
+                {
                     return;
                 }
                 "an IP address".to_owned()
@@ -135,14 +138,19 @@ fn judge_members(members: &[Member], others: Others, found: &Map<String, Value>,
         let place = format!("{pointer}/{}", member.name);
         match (found.get(member.name), member.need) {
             (None, Need::Must) => marks.push(Mark::new(Severity::Error, place, "is missing")),
-            (None, Need::Should) => marks.push(Mark::new(Severity::Note, place, "is missing, though it is always sent")),
+            (None, Need::Should) => {
+                marks.push(Mark::new(Severity::Note, place, "is missing, though it is always sent"))
+            }
             (None, Need::May) => {}
             (Some(Value::Null), _) if member.nullable => {}
             (Some(value), _) => member.shape.judge(value, &place, marks),
         }
     }
     let Others::Noted(what) = others else { return };
-    for name in found.keys().filter(|name| members.iter().all(|m| m.name != name.as_str())) {
+    for name in found
+        .keys()
+        .filter(|name| members.iter().all(|m| m.name != name.as_str()))
+    {
         let near = members
             .iter()
             .map(|member| member.name)
@@ -206,6 +214,12 @@ mod tests {
     fn a_value_is_never_shown() {
         let found = judged(json!({"decision": "s3cret", "roles": null}));
         let words: Vec<_> = found.into_iter().map(|(_, _, message)| message).collect();
-        assert_eq!(words, ["must be `ALLOW` or `DENY`, is another string", "must be an array, is null"]);
+        assert_eq!(
+            words,
+            [
+                "must be `ALLOW` or `DENY`, is another string",
+                "must be an array, is null"
+            ]
+        );
     }
 }
