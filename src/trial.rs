@@ -21,7 +21,7 @@ pub use self::{
     expectation::Expectation,
     folder::{Cases, CasesError, Settings},
     mark::{Mark, Severity},
-    replay::{Difference, Outcome, Replayed, replay},
+    replay::{Difference, Outcome, Pace, Replayed, replay},
     report::{Report, try_out},
     submission::{Submission, masked},
 };

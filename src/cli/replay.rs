@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     config::Config,
     interceptor::Interceptors,
-    trial::{self, Difference, Replayed, replay},
+    trial::{self, Difference, Pace, Replayed, replay},
     verdict::FailureKind,
 };
 
@@ -58,7 +58,11 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
             "the audit has no such consultation; `tollgate audit list --kind consult` shows what it has".to_owned(),
         ));
     }
-    let replayed = block_on(replay(&interceptors, records, arguments.at_once.into(), now))?;
+    let pace = Pace {
+        at_once: arguments.at_once.into(),
+        until: None,
+    };
+    let replayed = block_on(replay(&interceptors, records, pace, now))?;
     let sums = Sums::of(&replayed);
     if arguments.json {
         let document = json!({

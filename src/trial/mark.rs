@@ -60,7 +60,7 @@ impl Mark {
     }
 
     /// The same marks with their places in `text`. A value that is missing is looked for in what it would stand in.
-    pub(super) fn placed(marks: Vec<Self>, text: &str) -> Vec<Self> {
+    pub fn placed(marks: Vec<Self>, text: &str) -> Vec<Self> {
         if marks.is_empty() || json::parse(text.as_bytes()).is_err() {
             return marks;
         }

@@ -4,6 +4,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::submission::{Submission, masked};
@@ -72,34 +73,51 @@ pub struct Difference {
     pub after: Value,
 }
 
-/// Asks about every recorded consultation again: as a dry run, with fresh ids, time stamps and signatures, so many at once. The outcomes
-/// come in the order of the records.
-pub async fn replay(
-    interceptors: &Interceptors,
-    records: Vec<Record>,
-    at_once: usize,
-    now: Timestamp,
-) -> Vec<Replayed> {
-    let repeated = records.into_iter().map(|record| repeat(interceptors, record, now));
-    stream::iter(repeated).buffered(at_once.max(1)).collect().await
+/// How much is asked of the endpoints, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How many are asked at once; at least one.
+    pub at_once: usize,
+    /// When no more are asked; what is under way is waited for.
+    pub until: Option<Instant>,
+}
+
+/// Asks about every recorded consultation again: as a dry run, with fresh ids, time stamps and signatures. The outcomes come in the order
+/// of the records.
+pub async fn replay(interceptors: &Interceptors, records: Vec<Record>, pace: Pace, now: Timestamp) -> Vec<Replayed> {
+    let repeated = records.into_iter().map(|record| async move {
+        match pace.until {
+            Some(until) if Instant::now() >= until => Replayed {
+                outcome: Outcome::Skipped {
+                    why: "time was up before it was its turn".to_owned(),
+                },
+                ..Replayed::of(&record)
+            },
+            _ => repeat(interceptors, record, now).await,
+        }
+    });
+    stream::iter(repeated).buffered(pace.at_once.max(1)).collect().await
+}
+
+impl Replayed {
+    fn of(record: &Record) -> Self {
+        let entry = &record.entry;
+        let about = [&entry.user_email, &entry.user_id, &entry.client_id];
+        Self {
+            seq: record.seq,
+            time: record.time,
+            interceptor: entry.interceptor.clone(),
+            trigger: entry.trigger,
+            about: about.into_iter().flatten().next().cloned(),
+            masked: entry.event.as_ref().map(masked).unwrap_or_default(),
+            duration_ms: None,
+            outcome: Outcome::Same,
+        }
+    }
 }
 
 async fn repeat(interceptors: &Interceptors, record: Record, now: Timestamp) -> Replayed {
-    let entry = &record.entry;
-    let mut replayed = Replayed {
-        seq: record.seq,
-        time: record.time,
-        interceptor: entry.interceptor.clone(),
-        trigger: entry.trigger,
-        about: [&entry.user_email, &entry.user_id, &entry.client_id]
-            .into_iter()
-            .flatten()
-            .next()
-            .cloned(),
-        masked: entry.event.as_ref().map(masked).unwrap_or_default(),
-        duration_ms: None,
-        outcome: Outcome::Same,
-    };
+    let mut replayed = Replayed::of(&record);
     let (name, submission) = match prepare(interceptors, &record, now) {
         Ok(prepared) => prepared,
         Err(why) => {
