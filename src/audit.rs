@@ -28,7 +28,7 @@ use crate::{clock::Clock, misconfigured::Misconfigured};
 pub use self::{
     chain::{Hash, Head},
     entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
-    escape::{for_terminal, in_json},
+    escape::{for_terminal, in_json, is_obeyed},
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,

@@ -13,6 +13,7 @@ mod learned;
 mod logout;
 mod metadata;
 mod natives;
+mod preview;
 mod recognise;
 mod request;
 mod restore;
@@ -31,6 +32,7 @@ use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub use self::preview::Preview;
 use self::{
     issuers::Issuers,
     late::Asked,

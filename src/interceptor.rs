@@ -19,6 +19,7 @@ mod window;
 mod tests;
 
 pub use self::{
+    breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
     refused::{ClaimsMember, RefusedClaim},
     sample::sample,
@@ -240,6 +241,11 @@ impl Interceptor {
     /// The URL that events are posted to.
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
+    }
+
+    /// Whether its endpoint is called.
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.state()
     }
 
     /// Everything the file says about it; secrets are there by reference only.

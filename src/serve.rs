@@ -1,6 +1,6 @@
 //! The composition root: a configuration becomes a running proxy, which ends when it is told to.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 use tokio::{
@@ -13,11 +13,12 @@ use crate::{
     audit::Audit,
     clock::Clock,
     config::{Config, ConfigErrors},
+    dashboard::{self, Dashboard, Installation},
     exchange::Outside,
     gate::{Gate, Parts},
     geo::Geo,
     interceptor::Interceptors,
-    listen::Listener,
+    listen::{self, Listener},
     misconfigured::Misconfigured,
     refusal::Page,
     upstream::{RelyingParties, ServiceAccount, Upstream},
@@ -27,6 +28,8 @@ use crate::{
 pub struct Running {
     /// The address that it listens on, with its port.
     pub address: SocketAddr,
+    /// The address of the dashboard, with its port.
+    pub admin: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -58,41 +61,124 @@ impl Running {
 /// # Errors
 /// Whatever cannot be built, each with its place in the configuration. Nothing was started then.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigErrors> {
-    let gate = build(config, clock).map_err(|findings| config.errors(&findings))?;
-    let bound = match Listener::bind(&config.listen, &config.base).await {
-        Ok(listener) => listener
-            .local_addr()
-            .map(|address| (listener, address))
-            .map_err(|e| Misconfigured::new("listen.address", format!("the socket has no address: {e}"))),
-        Err(finding) => Err(finding),
-    };
-    let (listener, address) = match bound {
-        Ok(bound) => bound,
-        Err(finding) => {
+    let gate = build(config, clock.clone()).map_err(|findings| config.errors(&findings))?;
+    let stop = CancellationToken::new();
+    let fronts = bind(config, &gate, clock, &stop).await;
+    let Fronts {
+        listener,
+        address,
+        admin_listener,
+        admin,
+        dashboard,
+    } = match fronts {
+        Ok(fronts) => fronts,
+        Err(findings) => {
             gate.drain().await;
-            return Err(config.errors([&finding]));
+            return Err(config.errors(&findings));
         }
     };
-    let stop = CancellationToken::new();
     let (line, stopped) = (Arc::clone(&gate), stop.clone());
     tracing::info!(
         %address,
+        admin.address = %admin,
         public_url = %config.listen.public_url,
         upstream = %config.upstream.url,
         preset = %config.upstream.preset,
         interceptors = config.interceptors.len(),
         revision = %config.revision,
-        "serving {} on {address}, in front of {}",
+        "serving {} on {address}, in front of {}; the dashboard is on {admin}",
         config.listen.public_url,
         config.upstream.url,
     );
     let serving = tokio::spawn(async move {
+        // The dashboard goes last, so that it can be watched how the rest ends.
+        let drained = CancellationToken::new();
+        let shown = tokio::spawn(admin_listener.serve(
+            move |request, peer| dashboard.clone().serve(request, peer),
+            drained.clone(),
+        ));
         listener
             .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stopped)
             .await;
         gate.drain().await;
+        drained.cancel();
+        if let Err(e) = shown.await {
+            tracing::error!(error = %e, "the dashboard ended early: {e}");
+        }
     });
-    Ok(Running { address, stop, serving })
+    Ok(Running {
+        address,
+        admin,
+        stop,
+        serving,
+    })
+}
+
+/// Both listeners, bound, and what the second one serves.
+struct Fronts {
+    listener: Listener,
+    address: SocketAddr,
+    admin_listener: Listener,
+    admin: SocketAddr,
+    dashboard: Dashboard,
+}
+
+async fn bind(
+    config: &Config,
+    gate: &Arc<Gate>,
+    clock: Clock,
+    stopping: &CancellationToken,
+) -> Result<Fronts, Vec<Misconfigured>> {
+    let (listener, address) = bound(&config.listen, &config.base)
+        .await
+        .map_err(|finding| vec![finding])?;
+    let settings = listen::Settings::at(config.admin.address, config.admin.tls.clone());
+    let of_admin = |mut finding: Misconfigured| {
+        finding.key = finding.key.replacen("listen.", "admin.", 1);
+        vec![finding]
+    };
+    let (admin_listener, admin) = bound(&settings, &config.base).await.map_err(of_admin)?;
+    let (lines, own) = (config.clone(), &config.routes);
+    let parts = dashboard::Parts {
+        gate: gate.preview(),
+        installation: Installation {
+            environment: config.environment.clone(),
+            file: config.file().to_owned(),
+            revision: config.revision.clone(),
+            public_url: config.listen.public_url.clone(),
+            address: address.to_string(),
+            upstream: config.upstream.url.clone(),
+            preset: config.upstream.preset.clone(),
+            own_routes: own.iter().map(|route| route.name.clone()).collect(),
+            origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
+        },
+        audit: config.audit.clone(),
+        base: config.base.clone(),
+        secret: config
+            .tokens
+            .capsule_secret
+            .read(&config.base)
+            .map_err(|e| vec![Misconfigured::new("tokens.capsule_secret", e.to_string())])?,
+        clock,
+        stopping: stopping.clone(),
+    };
+    let dashboard = Dashboard::build(&config.admin, parts)?;
+    Ok(Fronts {
+        listener,
+        address,
+        admin_listener,
+        admin,
+        dashboard,
+    })
+}
+
+/// A listener and its address with the port that it got.
+async fn bound(settings: &listen::Settings, base: &Path) -> Result<(Listener, SocketAddr), Misconfigured> {
+    let listener = Listener::bind(settings, base).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| Misconfigured::new("listen.address", format!("the socket has no address: {e}")))?;
+    Ok((listener, address))
 }
 
 /// All parts of the gate, or all that is wrong with their settings.

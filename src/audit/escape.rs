@@ -13,12 +13,12 @@ pub fn in_json(json: &str) -> Cow<'_, str> {
 }
 
 fn replace(text: &str, escape: impl Fn(&mut String, char) -> std::fmt::Result) -> Cow<'_, str> {
-    if !text.contains(obeyed) {
+    if !text.contains(is_obeyed) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if obeyed(c) {
+        if is_obeyed(c) {
             // Writing to a String cannot fail.
             let _ = escape(&mut out, c);
         } else {
@@ -28,9 +28,9 @@ fn replace(text: &str, escape: impl Fn(&mut String, char) -> std::fmt::Result) -
     Cow::Owned(out)
 }
 
-/// C0, DEL and C1 controls (ESC and the 8-bit CSI among them), Unicode's own line breaks, the marks of the bidirectional algorithm
+/// Whether a terminal or a reader would obey a character instead of seeing it: C0, DEL and C1 controls (ESC and the 8-bit CSI among them), Unicode's own line breaks, the marks of the bidirectional algorithm
 /// (UAX #9: U+061C, U+200E..F, U+202A..E, U+2066..9) and characters without width.
-fn obeyed(c: char) -> bool {
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

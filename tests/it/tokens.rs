@@ -6,6 +6,7 @@ mod grants;
 mod outages;
 mod restored;
 mod statements;
+mod transplants;
 
 use serde_json::json;
 use tollgate::{
