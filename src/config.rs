@@ -35,8 +35,8 @@ pub use self::{
 };
 use self::{read::read, source::Source};
 use crate::{
-    audit, clock::Period, dashboard, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, token, trial,
-    upstream,
+    audit, clock::Period, dashboard, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, token,
+    trial, upstream,
 };
 
 /// A configuration that was read completely. What its values come to is judged where modules are built from them;
