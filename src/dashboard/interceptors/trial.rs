@@ -73,15 +73,18 @@ struct Page {
     replay: Replay,
     /// What the event is: a sample, a case, a record, or what was sent.
     from: String,
+    /// The case that was chosen.
+    chosen: String,
     record: String,
 }
 
-/// The part that running replaces.
+/// The part that running replaces, and the cases where one was kept.
 #[derive(Template)]
-#[template(path = "interceptor/test/result.html")]
+#[template(path = "interceptor/test/ran.html")]
 struct Fragment {
     outcome: Option<Outcome>,
     problem: String,
+    kept: Option<KeptCases>,
 }
 
 /// Where the event begins.
@@ -121,7 +124,7 @@ async fn page(
         }
         Err(problem) => page.problem = problem,
     }
-    page.record = start.record;
+    (page.chosen, page.record) = (start.case, start.record);
     show(&page)
 }
 
@@ -142,6 +145,7 @@ impl Page {
             cases: KeptCases::list(console, interceptor).await,
             replay: Replay::default(),
             from: format!("a sample of {}", interceptor.trigger()),
+            chosen: String::new(),
             record: String::new(),
         }
     }
@@ -163,7 +167,11 @@ async fn run(
         Err(problem) => (None, problem),
     };
     if is_partial(&headers) {
-        return show(&Fragment { outcome, problem });
+        let kept = match sent.action.as_str() {
+            "save" => Some(KeptCases::beside(&console, interceptor).await),
+            _ => None,
+        };
+        return show(&Fragment { outcome, problem, kept });
     }
     let marks = match judge(&console, interceptor, &sent.event) {
         Ok(submission) => submission.notes,

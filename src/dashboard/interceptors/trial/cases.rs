@@ -33,6 +33,8 @@ pub(super) struct KeptCases {
     pub(super) all_met: bool,
     pub(super) folder: String,
     pub(super) problem: String,
+    /// Whether it comes with something else that replaces another part of the page.
+    pub(super) is_beside: bool,
 }
 
 /// A case as a line of a table.
@@ -79,6 +81,14 @@ impl KeptCases {
             cases: cases.iter().map(|(name, case)| KeptCase::untried(name, case)).collect(),
             problem,
             ..Self::in_folder(console)
+        }
+    }
+
+    /// The list anew, beside an answer.
+    pub(super) async fn beside(console: &Console, interceptor: &Interceptor) -> Self {
+        Self {
+            is_beside: true,
+            ..Self::list(console, interceptor).await
         }
     }
 

@@ -28,7 +28,8 @@ pub(super) struct Outcome {
 pub(super) struct Token {
     pub(super) title: &'static str,
     pub(super) summary: String,
-    pub(super) claims: Vec<ShownClaim>,
+    pub(super) changed: Vec<ShownClaim>,
+    pub(super) kept: Vec<ShownClaim>,
 }
 
 /// A claim as a line of a table.
@@ -161,10 +162,9 @@ impl Token {
             .filter(|(n, _)| *n > 0)
             .map(|(n, what)| format!("{n} {what}"))
             .collect();
-        // What changes is what one looks for.
-        let (changed, kept): (Vec<_>, Vec<_>) = claims
+        let (kept, changed): (Vec<_>, Vec<_>) = claims
             .iter()
-            .partition(|claim| !matches!(claim.change, Change::Kept { .. }));
+            .partition(|claim| matches!(claim.change, Change::Kept { .. }));
         Self {
             title,
             summary: if parts.is_empty() {
@@ -172,7 +172,8 @@ impl Token {
             } else {
                 parts.join(", ")
             },
-            claims: changed.into_iter().chain(kept).map(ShownClaim::of).collect(),
+            changed: changed.into_iter().map(ShownClaim::of).collect(),
+            kept: kept.into_iter().map(ShownClaim::of).collect(),
         }
     }
 }
