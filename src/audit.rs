@@ -6,13 +6,17 @@
 mod chain;
 mod entry;
 mod escape;
+mod facets;
+mod histogram;
+mod page;
 mod query;
 mod reader;
 mod record;
 mod redaction;
 mod render;
 mod settings;
-mod store;
+mod sqlite;
+mod statistics;
 mod verify;
 mod writer;
 
@@ -29,12 +33,15 @@ pub use self::{
     chain::{Hash, Head},
     entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
     escape::{for_terminal, in_json, is_obeyed},
+    histogram::Histogram,
+    page::Page,
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
     redaction::{MASK, redact},
     settings::{OnFailure, Settings},
-    store::StoreError,
+    sqlite::StoreError,
+    statistics::{Bucket, Figures, Statistics, Tally},
     verify::{Flaw, FlawKind, Report},
 };
 

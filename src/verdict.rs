@@ -98,6 +98,16 @@ pub enum Effect {
     Deny,
 }
 
+impl Effect {
+    /// The word that stands for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// Who decided: the endpoint itself, or a rule that speaks in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -28,6 +28,20 @@ pub enum Kind {
     Failure,
 }
 
+impl Kind {
+    /// The word that stands for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Consult => "consult",
+            Self::Revocation => "revocation",
+            Self::Account => "account",
+            Self::Membership => "membership",
+            Self::Refused => "refused",
+            Self::Failure => "failure",
+        }
+    }
+}
+
 /// One thing to be recorded. A value that is not known is absent. Secrets are masked when it is recorded, not before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {

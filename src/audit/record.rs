@@ -48,9 +48,9 @@ impl Draft {
         Self(members)
     }
 
-    /// A member that is text, for the column of the same name.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str)
+    /// The members, without the number, the id and the time.
+    pub(super) fn members(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     /// The canonical text that is stored and hashed: JSON without white space, members sorted by name at every depth, numbers unrounded,

@@ -1,9 +1,11 @@
 //! What holds for every store: durable, in order, found again, tampering named, no secrets.
 
 mod crash;
+mod pages;
 mod reading;
 mod secrets;
 mod tampering;
+mod upgrade;
 mod writing;
 
 use std::path::Path;

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, types::ValueRef};
 use serde_json::{Map, Value, json};
 
-use super::{Hash, Head, escape};
+use super::{
+    Hash, Head, escape,
+    facets::{self, Term},
+};
 
 /// What the check came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +74,10 @@ pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Re
         flaw: None,
     };
     let mut expected = expect.filter(|head| *head != Head::genesis());
-    let mut select = snapshot.prepare(SELECT)?;
+    let mut select = snapshot.prepare(&format!(
+        "SELECT record.seq, id, body, prev_hash, hash, {} FROM record NOT INDEXED LEFT JOIN facet USING (seq) ORDER BY record.seq",
+        facets::NAMES.join(", ")
+    ))?;
     let mut rows = select.query([])?;
     loop {
         let row = match rows.next() {
@@ -104,6 +110,23 @@ pub(super) fn verify(connection: &Connection, expect: Option<Head>) -> Result<Re
             id: None,
             kind: FlawKind::HeadGone,
         });
+        return Ok(report);
+    }
+    // A search looks only there, so what is missing there is hidden, and what is too much was a record once.
+    let beside: (i64, Option<i64>) = snapshot.query_row("SELECT count(*), max(seq) FROM facet", [], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    let last = u64::try_from(beside.1.unwrap_or(0)).unwrap_or(0);
+    if last > report.head.seq {
+        report.flaw = Some(Flaw {
+            seq: report.head.seq + 1,
+            id: None,
+            kind: FlawKind::Missing { next: last + 1 },
+        });
+        return Ok(report);
+    }
+    if u64::try_from(beside.0).ok() != Some(report.records) {
+        report.flaw = Some(damaged(&report, "the search columns of records that are not there"));
         return Ok(report);
     }
     // A record that an index leaves out is there and cannot be found.
@@ -155,21 +178,24 @@ fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
     if text != Some(seq) {
         return Err(flaw(FlawKind::Misplaced { text }));
     }
-    for (index, name) in COLUMNS.into_iter().enumerate() {
-        let said = members.get(name).and_then(Value::as_str);
-        let same = match column(index + 1) {
-            ValueRef::Null => said.is_none(),
-            ValueRef::Text(bytes) => said.is_some_and(|said| said.as_bytes() == bytes),
+    if column(ID).as_str().ok() != members.get("id").and_then(Value::as_str) {
+        return Err(flaw(FlawKind::Column("id")));
+    }
+    let time = members.get("time").and_then(Value::as_str).unwrap_or_default();
+    let Ok(written) = time.parse::<Timestamp>() else {
+        return Err(flaw(FlawKind::Changed));
+    };
+    let facets = facets::of(&members, written.as_millisecond());
+    for (index, (due, name)) in facets.iter().zip(facets::NAMES).enumerate() {
+        let same = match (column(FACETS + index), due) {
+            (ValueRef::Null, None) => true,
+            (ValueRef::Text(stored), Some(Term::Text(due))) => stored == due.as_bytes(),
+            (ValueRef::Integer(stored), Some(Term::Number(due))) => stored == *due,
             _ => false,
         };
         if !same {
             return Err(flaw(FlawKind::Column(name)));
         }
-    }
-    let time = members.get("time").and_then(Value::as_str).unwrap_or_default();
-    let ms = time.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
-    if ms.is_none() || ms != column(TIME_MS).as_i64().ok() {
-        return Err(flaw(FlawKind::Column("time_ms")));
     }
     Ok((Head { seq, hash: linked }, time.to_owned()))
 }
@@ -257,22 +283,9 @@ impl fmt::Display for Flaw {
     }
 }
 
-const SELECT: &str = "
-    SELECT seq, id, kind, request_id, trigger, client_id, user_id, user_email, interceptor, decision, time_ms, body, prev_hash, hash
-    FROM record NOT INDEXED ORDER BY seq
-";
-const COLUMNS: [&str; 9] = [
-    "id",
-    "kind",
-    "request_id",
-    "trigger",
-    "client_id",
-    "user_id",
-    "user_email",
-    "interceptor",
-    "decision",
-];
-const TIME_MS: usize = 10;
-const BODY: usize = 11;
-const PREV_HASH: usize = 12;
-const HASH: usize = 13;
+/// The columns of what is selected; the facets come last.
+const ID: usize = 1;
+const BODY: usize = 2;
+const PREV_HASH: usize = 3;
+const HASH: usize = 4;
+const FACETS: usize = 5;

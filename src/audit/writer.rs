@@ -16,7 +16,7 @@ use tracing::{error, info};
 use super::{
     AuditError, Entry, Head, Health, Receipt, StoreError,
     record::Draft,
-    store::{self, Store},
+    sqlite::{self, Store},
 };
 use crate::clock::Clock;
 
@@ -56,7 +56,7 @@ impl Writer {
     /// Takes the store's lock, opens it and starts the thread.
     pub(super) fn start(path: &Path, clock: Clock) -> Result<Self, StoreError> {
         let lock = lock(path)?;
-        store::prepare(path)?;
+        sqlite::prepare(path)?;
         let file = FileId::of(path)?;
         let store = Store::open(path)?;
         let status = Arc::new(Status {
@@ -217,7 +217,7 @@ impl Desk {
             source: Arc::new(source),
         })?;
         // The same for the log: closing the store now brings what is in it to the file.
-        let log = store::beside(&self.path, "-wal");
+        let log = sqlite::beside(&self.path, "-wal");
         if !log.exists() {
             return Err(StoreError::Moved(log));
         }
@@ -276,12 +276,12 @@ impl FileId {
 
 /// Only one process writes: two would each continue the chain from the head they know.
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let name = store::beside(path, ".lock");
+    let name = sqlite::beside(path, ".lock");
     let failed = |source| StoreError::File {
         path: name.clone(),
         source: Arc::new(source),
     };
-    let file = store::owner_only()
+    let file = sqlite::owner_only()
         .write(true)
         .create(true)
         .truncate(false)

@@ -18,7 +18,7 @@ pub(super) enum Command {
     /// List records, newest first
     List {
         #[command(flatten)]
-        query: Query,
+        query: Box<Query>,
         /// Print JSON, one record a line
         #[arg(long)]
         json: bool,

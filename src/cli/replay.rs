@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL", default_value = "current")]
     endpoint: String,
     #[command(flatten)]
-    query: Query,
+    query: Box<Query>,
     /// How many endpoints are asked at once
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     at_once: u8,
@@ -111,7 +111,7 @@ fn interceptors(config: &Config, arguments: &Arguments) -> Result<Interceptors, 
 fn records(config: &Config, arguments: &Arguments, now: Timestamp) -> Result<Vec<Record>, Stop> {
     let query = Query {
         kind: Some(Kind::Consult),
-        ..arguments.query.clone()
+        ..(*arguments.query).clone()
     };
     let found = Reader::open(&config.audit, &config.base).and_then(|reader| reader.records(&query, now));
     let mut records = found.map_err(|error| unread(error, |wrong| config.errors([wrong])))?;
