@@ -2,6 +2,7 @@
 
 mod access;
 mod pages;
+mod trial;
 
 use std::fs;
 
