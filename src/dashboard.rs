@@ -2,14 +2,19 @@
 
 mod access;
 mod assets;
+mod attention;
+mod chart;
 mod console;
 mod escape;
 mod failure;
 mod frame;
 mod health;
 mod interceptors;
+mod keys;
+mod log;
 mod overview;
 mod records;
+mod routes;
 mod row;
 mod settings;
 
@@ -44,6 +49,9 @@ impl Dashboard {
         let pages = Router::new()
             .route("/", get(overview::page))
             .merge(interceptors::routes())
+            .merge(log::routes())
+            .merge(routes::routes())
+            .route("/keys", get(keys::page))
             .merge(access::routes())
             .fallback(failure::no_such_page);
         let routes = Router::new()

@@ -13,7 +13,7 @@ mod learned;
 mod logout;
 mod metadata;
 mod natives;
-mod preview;
+pub mod preview;
 mod recognise;
 mod request;
 mod restore;
@@ -32,7 +32,6 @@ use serde_json::{Map, Value};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-pub use self::preview::Preview;
 use self::{
     issuers::Issuers,
     late::Asked,

@@ -243,6 +243,11 @@ impl Interceptor {
         &self.settings.endpoint
     }
 
+    /// Whether its conditions fit an event of its trigger.
+    pub fn fits(&self, event: &Event) -> bool {
+        self.selector.matches(&event.context)
+    }
+
     /// Whether its endpoint is called.
     pub fn breaker(&self) -> BreakerState {
         self.breaker.state()

@@ -1,6 +1,7 @@
 //! Who may use the dashboard, and which requests are made by them and not by another site in their name.
 
 mod hosts;
+mod login;
 mod seal;
 mod session;
 mod token;
@@ -12,15 +13,15 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 
-use self::{hosts::Hosts, seal::Seal, session::Sessions};
+use self::{hosts::Hosts, login::Login, seal::Seal, session::Sessions};
 use super::{
     console::{Parts, Shared},
     settings::Settings,
 };
-use crate::misconfigured::Misconfigured;
+use crate::{misconfigured::Misconfigured, secret::Secret};
 
 /// What somebody may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +58,8 @@ pub(super) struct Access {
     hosts: Hosts,
     seal: Seal,
     sessions: Sessions,
-    token: Option<crate::secret::Secret>,
+    token: Option<Secret>,
+    login: Option<Login>,
 }
 
 impl Access {
@@ -68,6 +70,11 @@ impl Access {
         let seal = Seal::new(&parts.secret).map_err(&mut keep).ok();
         let token = settings.token.as_ref().map(|source| token::read(source, &parts.base));
         let token = token.transpose().map_err(&mut keep).ok().flatten();
+        let login = settings
+            .login
+            .as_ref()
+            .map(|login| Login::read(login, settings.public_url.as_deref(), &parts.base));
+        let login = login.transpose().map_err(&mut keep).ok().flatten();
         match (hosts, seal) {
             (Some(hosts), Some(seal)) if found.is_empty() => Ok(Self {
                 open: settings.is_open(),
@@ -75,6 +82,7 @@ impl Access {
                 hosts,
                 seal,
                 token,
+                login,
             }),
             _ => Err(found),
         }
@@ -123,6 +131,8 @@ enum Credential {
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/login/token", post(token::log_in))
+        .route("/login/start", get(login::start))
+        .route("/login/callback", get(login::callback))
         .route("/logout", post(session::log_out))
 }
 

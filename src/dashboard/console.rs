@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::{access::Access, interceptors::Trials, records::Records};
-use crate::{audit, clock::Clock, gate::Preview, secret::Secret, trial};
+use crate::{audit, clock::Clock, gate::preview::Preview, secret::Secret, trial};
 
 /// What a dashboard is made of.
 pub struct Parts {

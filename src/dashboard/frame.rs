@@ -17,6 +17,9 @@ use super::{
 pub(super) enum Section {
     Overview,
     Interceptors,
+    Log,
+    Routes,
+    Keys,
     /// Pages that belong to none.
     Other,
 }
@@ -47,6 +50,9 @@ impl Frame {
             == match self.section {
                 Section::Overview => "overview",
                 Section::Interceptors => "interceptors",
+                Section::Log => "log",
+                Section::Routes => "routes",
+                Section::Keys => "keys",
                 Section::Other => "",
             }
     }

@@ -1,13 +1,37 @@
 //! A running gate, as far as an operator may look at it. Nothing here changes what happens to a request.
 
-use std::sync::Arc;
+mod explain;
+mod provider;
 
+use std::{sync::Arc, time::Duration};
+
+pub use self::{
+    explain::{Asking, Explanation, Found, Question, deed, denial, explain},
+    provider::Provider,
+};
 use super::Gate;
-use crate::{audit::Health, interceptor::Interceptors, preset::Preset, token::KeyRing};
+use crate::{
+    audit::Health,
+    interceptor::Interceptors,
+    preset::Preset,
+    token::{KeyRing, UpstreamKeys},
+};
 
 /// The view of a gate. Cheap to clone.
 #[derive(Clone)]
 pub struct Preview(Arc<Gate>);
+
+/// A key set of the upstream that is at hand.
+pub struct KnownKeys {
+    /// Its path at the upstream.
+    pub path: String,
+    /// The keys.
+    pub keys: Arc<UpstreamKeys>,
+    /// How long ago it was fetched.
+    pub age: Duration,
+    /// Whether it could not be fetched again when it should have been.
+    pub stale: bool,
+}
 
 impl Gate {
     /// The view of this gate.
@@ -27,6 +51,16 @@ impl Preview {
         self.0.reissuer.ring()
     }
 
+    /// The ids of the keys that capsules are sealed with: the one in use first, then the one before it, if that still opens.
+    pub fn capsule_keys(&self) -> Vec<String> {
+        self.0.reissuer.capsule_keys()
+    }
+
+    /// The key sets of the upstream that are at hand, one for each issuer that was needed so far.
+    pub fn upstream_keys(&self) -> Vec<KnownKeys> {
+        self.0.issuers.known_keys()
+    }
+
     /// How the audit is.
     pub fn audit(&self) -> Health {
         self.0.audit.health()
@@ -35,5 +69,23 @@ impl Preview {
     /// What is recognised now; `None` while its paths are not known from the upstream's discovery document yet.
     pub fn preset(&self) -> Option<Arc<Preset>> {
         self.0.preset.load_full()
+    }
+
+    /// The status of an OAuth denial.
+    pub fn denied(&self) -> u16 {
+        self.0.denied.as_u16()
+    }
+
+    /// What would become of a request; `None` while it is not known what is recognised.
+    pub fn explain(&self, asked: &Question) -> Option<Explanation> {
+        Some(explain(&*self.preset()?, &self.0.environment, asked))
+    }
+
+    /// The provider in this realm, where it has realms, for a login of our own.
+    ///
+    /// # Errors
+    /// Why it cannot be used, in a sentence.
+    pub async fn provider(&self, realm: Option<&str>) -> Result<Provider, String> {
+        Provider::find(&self.0, realm).await
     }
 }

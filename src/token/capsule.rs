@@ -46,6 +46,13 @@ impl Sealer {
         })
     }
 
+    /// The ids of the keys, in hex, the one that seals first. An id says nothing about its key.
+    pub(super) fn ids(&self) -> Vec<String> {
+        let keys = [Some(&self.current), self.previous.as_ref()].into_iter().flatten();
+        keys.map(|key| key.id.iter().map(|byte| format!("{byte:02x}")).collect())
+            .collect()
+    }
+
     /// Seals the contents for one outer token: base64url of key id, nonce, ciphertext and tag. `None` only where the
     /// machine has no random numbers.
     pub(super) fn seal(&self, contents: &Contents, outer: &Outer<'_>) -> Option<String> {

@@ -113,7 +113,7 @@ struct Row {
     /// The highest layer that its modules may use.
     may: i8,
     modules: BTreeSet<String>,
-    /// Single items of higher layers that they may use, such as `gate::Preview`.
+    /// Single items of higher layers that they may use, such as `gate::preview`.
     exceptions: BTreeSet<String>,
 }
 

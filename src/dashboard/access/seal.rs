@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
-    hkdf, hmac,
+    digest, hkdf, hmac,
     rand::{SecureRandom, SystemRandom},
 };
 
@@ -82,6 +82,11 @@ impl Seal {
         self.random.fill(&mut bytes).ok()?;
         Some(bytes)
     }
+}
+
+/// The challenge of a verifier (RFC 7636 §4.2, `S256`).
+pub(super) fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))
 }
 
 #[cfg(test)]

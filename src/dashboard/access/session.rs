@@ -140,7 +140,7 @@ pub(super) fn login_page(console: &Console, visitor: &Visitor, next: &str, wrong
     let page = Login {
         frame: Frame::new(console, visitor, Section::Other, "Log in"),
         with_token: console.access.token.is_some(),
-        with_provider: false,
+        with_provider: console.access.login.is_some(),
         next: local(next).to_owned(),
         wrong,
     };

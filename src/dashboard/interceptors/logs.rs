@@ -40,8 +40,8 @@ pub(super) async fn page(
         interceptor: Some(name),
         ..Query::default()
     };
-    let records = match console.records.list(query).await {
-        Ok(records) => records,
+    let records = match console.records.page(query).await {
+        Ok(page) => page.records,
         Err(error) => return failure::unreadable(&console, &visitor, &error),
     };
     show(&Page {

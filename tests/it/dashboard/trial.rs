@@ -59,7 +59,7 @@ async fn a_trial_shows_what_was_sent_what_came_back_and_what_tokens_would_have_a
     for part in [
         "Allowed",
         "The endpoint decided",
-        "<code>plan</code> <span class=\"change\">added</span>",
+        "<code>plan</code> <span class=\"change added\">added</span>",
         "&quot;gold&quot;",
         &header("interceptor-signature"),
         &signed,

@@ -99,11 +99,12 @@ pub(super) async fn run(
 async fn ask(console: &Console, interceptor: &Interceptor, chosen: &Chosen) -> Result<Replay, String> {
     let query = query(interceptor, chosen)?;
     let _slot = console.trials.slot().ok_or(BUSY)?;
-    let mut records = console
+    let found = console
         .records
-        .list(query)
+        .page(query)
         .await
         .map_err(|error| format!("The records cannot be read: {error}."))?;
+    let mut records = found.records;
     if records.is_empty() {
         return Err("There is no such record.".to_owned());
     }
