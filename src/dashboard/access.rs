@@ -6,6 +6,8 @@ mod seal;
 mod session;
 mod token;
 
+use std::path::Path;
+
 use axum::{
     Router,
     body::Bytes,
@@ -62,30 +64,55 @@ pub(super) struct Access {
     login: Option<Login>,
 }
 
-impl Access {
-    pub(super) fn build(settings: &Settings, parts: &Parts) -> Result<Self, Vec<Misconfigured>> {
+/// What `[admin]` says of names and logins.
+struct Rules {
+    hosts: Hosts,
+    token: Option<Secret>,
+    login: Option<Login>,
+}
+
+impl Rules {
+    fn read(settings: &Settings, base: &Path) -> Result<Self, Vec<Misconfigured>> {
         let mut found = settings.findings();
         let mut keep = |finding| found.push(finding);
         let hosts = Hosts::new(settings).map_err(&mut keep).ok();
-        let seal = Seal::new(&parts.secret).map_err(&mut keep).ok();
-        let token = settings.token.as_ref().map(|source| token::read(source, &parts.base));
+        let token = settings.token.as_ref().map(|source| token::read(source, base));
         let token = token.transpose().map_err(&mut keep).ok().flatten();
         let login = settings
             .login
             .as_ref()
-            .map(|login| Login::read(login, settings.public_url.as_deref(), &parts.base));
+            .map(|login| Login::read(login, settings.public_url.as_deref(), base));
         let login = login.transpose().map_err(&mut keep).ok().flatten();
-        match (hosts, seal) {
-            (Some(hosts), Some(seal)) if found.is_empty() => Ok(Self {
-                open: settings.is_open(),
-                sessions: Sessions::new(hosts.is_https(), parts.clock.clone()),
-                hosts,
-                seal,
-                token,
-                login,
-            }),
+        match hosts {
+            Some(hosts) if found.is_empty() => Ok(Self { hosts, token, login }),
             _ => Err(found),
         }
+    }
+}
+
+impl Settings {
+    /// What is wrong with the section, with its secrets read; a relative file is looked up below `base`, the folder of `proxy.toml`.
+    pub fn check(&self, base: &Path) -> Vec<Misconfigured> {
+        Rules::read(self, base).err().unwrap_or_default()
+    }
+
+    /// Whether browsers use HTTPS, by TLS of our own or of what is in front.
+    pub fn is_https(&self) -> bool {
+        Hosts::new(self).is_ok_and(|hosts| hosts.is_https())
+    }
+}
+
+impl Access {
+    pub(super) fn build(settings: &Settings, parts: &Parts) -> Result<Self, Vec<Misconfigured>> {
+        let Rules { hosts, token, login } = Rules::read(settings, &parts.base)?;
+        Ok(Self {
+            open: settings.is_open(),
+            sessions: Sessions::new(hosts.is_https(), parts.clock.clone()),
+            seal: Seal::new(&parts.secret).map_err(|finding| vec![finding])?,
+            hosts,
+            token,
+            login,
+        })
     }
 
     /// Who a request is from. `None` where that must be found out by logging in.

@@ -52,12 +52,12 @@ impl Level {
 }
 
 /// Everything that needs attention. `hour` is what was decided in the last hour.
-pub(super) fn notices(console: &Console, hour: &Statistics) -> Vec<Notice> {
+pub(super) async fn notices(console: &Console, hour: &Statistics) -> Vec<Notice> {
     let mut found = Vec::new();
     audit(console, &mut found);
     interceptors(console, hour, &mut found);
     keys(console, &mut found);
-    upstream(console, &mut found);
+    upstream(console, &mut found).await;
     found.sort_by_key(|notice| notice.level);
     found
 }
@@ -165,12 +165,13 @@ fn keys(console: &Console, found: &mut Vec<Notice>) {
     }
 }
 
-fn upstream(console: &Console, found: &mut Vec<Notice>) {
-    if console.gate.preset().is_none() {
+async fn upstream(console: &Console, found: &mut Vec<Notice>) {
+    if console.gate.preset().await.is_none() {
         found.push(Notice::new(
-            Level::Note,
-            "The provider's discovery document was not fetched yet",
-            "The first request does that. If requests come and this stays, the provider cannot be reached from here: `tollgate check` says why.",
+            Level::Bad,
+            "The provider's discovery document cannot be fetched",
+            "Until it is there, nothing can be recognised and no request passes. Is the provider running and reachable from here? `tollgate check` \
+             says more.",
         ));
     }
     for known in console.gate.upstream_keys().into_iter().filter(|known| known.stale) {

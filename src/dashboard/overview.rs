@@ -115,7 +115,7 @@ pub(super) async fn page(
         .collect();
     show(&Page {
         frame: Frame::new(&console, &visitor, Section::Overview, "Overview"),
-        notices: attention::notices(&console, &hour),
+        notices: attention::notices(&console, &hour).await,
         ranges: RANGES
             .iter()
             .map(|one| (one.name, one.label, one.name == range.name))

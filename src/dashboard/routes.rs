@@ -65,7 +65,7 @@ async fn page(State(console): State<Shared>, Extension(visitor): Extension<Visit
         method: "POST".into(),
         ..Asked::default()
     };
-    answer(&console, &visitor, asked, Vec::new())
+    answer(&console, &visitor, asked, Vec::new()).await
 }
 
 async fn explained(
@@ -74,14 +74,14 @@ async fn explained(
     Form(asked): Form<Asked>,
 ) -> Response {
     let lines = match question(&asked) {
-        Ok(question) => steps(&console, &question),
+        Ok(question) => steps(&console, &question).await,
         Err(why) => vec![Step::new("fail", "cannot be read", why)],
     };
-    answer(&console, &visitor, asked, lines)
+    answer(&console, &visitor, asked, lines).await
 }
 
-fn answer(console: &Console, visitor: &Visitor, asked: Asked, lines: Vec<Step>) -> Response {
-    let preset = console.gate.preset();
+async fn answer(console: &Console, visitor: &Visitor, asked: Asked, lines: Vec<Step>) -> Response {
+    let preset = console.gate.preset().await;
     let own = &console.installation.own_routes;
     let routes = preset.iter().flat_map(|preset| &preset.routes);
     let routes: Vec<_> = routes.map(|route| Line::of(route, own.contains(&route.name))).collect();
@@ -151,11 +151,12 @@ fn question(asked: &Asked) -> Result<Question, String> {
     })
 }
 
-fn steps(console: &Console, question: &Question) -> Vec<Step> {
+async fn steps(console: &Console, question: &Question) -> Vec<Step> {
     let one = |icon, word: &str, text: String| vec![Step::new(icon, word, text)];
-    let (perhaps, found) = match console.gate.explain(question) {
+    let (perhaps, found) = match console.gate.explain(question).await {
         None | Some(Explanation::Undecided) => {
-            let text = "the preset's paths come from the provider's discovery document, which was not needed yet";
+            let text =
+                "the preset's paths come from the provider's discovery document, which cannot be fetched at the moment";
             return one("info", "undecided", text.into());
         }
         Some(Explanation::Unreadable(why)) => return one("stop", "refused with 400", why),

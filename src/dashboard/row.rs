@@ -65,6 +65,8 @@ impl Outcome {
 pub(super) struct Row {
     pub(super) seq: u64,
     pub(super) time: String,
+    /// Without the year.
+    pub(super) short_time: String,
     pub(super) machine_time: String,
     /// The trigger, or what else the record is about.
     pub(super) what: String,
@@ -86,6 +88,7 @@ impl Row {
         Self {
             seq: record.seq,
             time: moment(record.time),
+            short_time: record.time.strftime("%d %b %H:%M:%S").to_string(),
             machine_time: machine(record.time),
             what: what(entry),
             subject: entry.user_email.clone().or(entry.user_id.clone()).unwrap_or_default(),

@@ -66,9 +66,9 @@ impl Preview {
         self.0.audit.health()
     }
 
-    /// What is recognised now; `None` while its paths are not known from the upstream's discovery document yet.
-    pub fn preset(&self) -> Option<Arc<Preset>> {
-        self.0.preset.load_full()
+    /// What is recognised; `None` where that needs the upstream's discovery document, which does not come within a second.
+    pub async fn preset(&self) -> Option<Arc<Preset>> {
+        tokio::time::timeout(PATIENCE, self.0.preset()).await.ok()?.ok()
     }
 
     /// The status of an OAuth denial.
@@ -77,8 +77,8 @@ impl Preview {
     }
 
     /// What would become of a request; `None` while it is not known what is recognised.
-    pub fn explain(&self, asked: &Question) -> Option<Explanation> {
-        Some(explain(&*self.preset()?, &self.0.environment, asked))
+    pub async fn explain(&self, asked: &Question) -> Option<Explanation> {
+        Some(explain(&*self.preset().await?, &self.0.environment, asked))
     }
 
     /// The provider in this realm, where it has realms, for a login of our own.
@@ -89,3 +89,6 @@ impl Preview {
         Provider::find(&self.0, realm).await
     }
 }
+
+/// A page does not wait longer for the upstream.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,6 +1,9 @@
 //! The operator's side, as a browser sees it.
 
 mod access;
+mod hostile;
+mod log;
+mod login;
 mod pages;
 mod trial;
 

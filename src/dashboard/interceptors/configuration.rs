@@ -218,9 +218,10 @@ fn origin(installation: &Installation, key: &str) -> String {
         ".client_certificate.certificate",
     ];
     let mut places = below.into_iter().chain(members);
-    places
-        .find_map(|place| (installation.origin)(&format!("{key}{place}")))
-        .unwrap_or_default()
+    let origin = places.find_map(|place| (installation.origin)(&format!("{key}{place}")));
+    let origin = origin.unwrap_or_default();
+    // The page names the whole path once.
+    origin.rsplit('/').next().unwrap_or(&origin).to_owned()
 }
 
 /// Where a secret is, never what it is.

@@ -183,9 +183,9 @@ fn before(entry: &Entry, token: &str, name: &str) -> Option<String> {
 
 /// What the endpoint wrote: for one token, or for both.
 fn after(entry: &Entry, token: &str, name: &str) -> Option<String> {
-    let claims = entry.answer.as_ref()?.get("response")?.get("claims")?;
-    let of_token = claims.get(token).and_then(|claims| claims.get(name));
-    Some(short(of_token.or_else(|| claims.get(name))?))
+    let response = entry.answer.as_ref()?.get("response")?;
+    let of_token = response.get(token).and_then(|part| part.get("claims")?.get(name));
+    Some(short(of_token.or_else(|| response.get("claims")?.get(name))?))
 }
 
 fn short(value: &Value) -> String {
