@@ -5,7 +5,6 @@
 
 mod chain;
 mod entry;
-mod escape;
 mod facets;
 mod histogram;
 mod page;
@@ -27,12 +26,11 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::{clock::Clock, misconfigured::Misconfigured};
+use crate::{clock::Clock, metrics::Metrics, misconfigured::Misconfigured};
 
 pub use self::{
     chain::{Hash, Head},
     entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
-    escape::{for_terminal, in_json, is_obeyed},
     histogram::Histogram,
     page::Page,
     query::{Moment, Query},
@@ -91,8 +89,18 @@ impl Audit {
     /// Opens the store of `settings`, creating it (mode 0600) where there is none, and starts its thread. A relative path is looked up
     /// below `base`, the folder of `proxy.toml`. Fails when another process writes to the same store. Blocks on the disk.
     pub fn open(settings: &Settings, base: &Path, clock: Clock) -> Result<Self, Misconfigured> {
+        Self::open_counted(settings, base, clock, Metrics::default())
+    }
+
+    /// The same, counting what is written there.
+    pub fn open_counted(
+        settings: &Settings,
+        base: &Path,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
-        let writer = writer::Writer::start(&path, clock).map_err(|error| error.misconfigured(&path))?;
+        let writer = writer::Writer::start(&path, clock, metrics).map_err(|error| error.misconfigured(&path))?;
         Ok(Self { writer })
     }
 

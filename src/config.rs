@@ -35,8 +35,8 @@ pub use self::{
 };
 use self::{read::read, source::Source};
 use crate::{
-    audit, clock::Period, dashboard, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, token,
-    trial, upstream,
+    audit, clock::Period, dashboard, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, telemetry,
+    token, trial, upstream,
 };
 
 /// A configuration that was read completely. What its values come to is judged where modules are built from them;
@@ -78,6 +78,9 @@ pub struct Config {
     /// How and how much is logged.
     #[serde(default)]
     pub log: Log,
+    /// Where traces go.
+    #[serde(default)]
+    pub telemetry: telemetry::Settings,
     /// Whom to ask, in this order.
     #[serde(default, rename = "interceptor")]
     pub interceptors: Vec<interceptor::Settings>,

@@ -13,6 +13,7 @@ mod learned;
 mod logout;
 mod metadata;
 mod natives;
+mod observe;
 pub mod preview;
 mod recognise;
 mod request;
@@ -48,9 +49,11 @@ use crate::{
     exchange::{Arrival, Exchange, Outside},
     geo::Geo,
     interceptor::Interceptors,
+    metrics::{self, Metrics},
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
+    telemetry::Telemetry,
     token::{Publish, Reissuer},
     upstream::{Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
 };
@@ -95,6 +98,10 @@ pub struct Parts {
     pub service_account: Option<ServiceAccount>,
     /// Which users must have been asked about before they get a token.
     pub late_signup: Option<LateSignup>,
+    /// Where all this is counted.
+    pub metrics: Metrics,
+    /// Where recognised requests leave their spans.
+    pub telemetry: Telemetry,
 }
 
 /// The line, with everything a request meets on it. Made once for a configuration, shared by all connections.
@@ -138,6 +145,7 @@ impl Gate {
 
     /// One request, from the first byte to the last. Read this to see what happens to it.
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let _in_flight = self.metrics.in_flight();
         let (parts, body) = request.into_parts();
         let arrival = Arrival::new(Uuid::now_v7(), self.clock.now(), Instant::now(), peer, &parts.headers);
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
@@ -150,21 +158,29 @@ impl Gate {
                     path: &path,
                     back: None,
                 };
-                return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
+                let refusal = Refusal::client(unreadable.status, unreadable.reason);
+                self.metrics.refused(refusal.fault().as_str());
+                let answer = refusal.into_response(&self.oauth(), &occasion);
+                return self.counted(&arrival, metrics::UNREADABLE, answer);
             }
         };
         if logout::is_own(exchange.target.path()) {
-            return self.serve_own(&exchange, body).await;
+            let answer = self.serve_own(&exchange, body).await;
+            return self.counted(&arrival, metrics::OWN, answer);
         }
         self.ask_readably(&mut exchange);
         match self.recognise(&exchange, body).await {
-            Err(refusal) => self.refuse(&exchange, None, refusal),
+            Err(refusal) => {
+                let answer = self.refuse(&exchange, None, refusal);
+                self.counted(&arrival, metrics::UNRECOGNISED, answer)
+            }
             Ok(Recognition::None(content)) => {
                 let streamed = match self.pass(&mut exchange, content).await {
                     Ok(answer) => self.guard(&exchange, None, answer).await,
                     Err(refusal) => Err(refusal),
                 };
-                streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal))
+                let answer = streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal));
+                self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             // A verdict, its record and what follows from it are not undone by a client that goes away.
             Ok(Recognition::Found(recognised)) => {
@@ -178,8 +194,10 @@ impl Gate {
                         path: &path,
                         back: None,
                     };
-                    Refusal::ourselves(format!("a request's task ended early: {e}"))
-                        .into_response(&self.oauth(), &occasion)
+                    let refusal = Refusal::ourselves(format!("a request's task ended early: {e}"));
+                    self.metrics.refused(refusal.fault().as_str());
+                    let answer = refusal.into_response(&self.oauth(), &occasion);
+                    self.counted(&arrival, metrics::UNRECOGNISED, answer)
                 })
             }
         }
@@ -190,10 +208,12 @@ impl Gate {
         self.tasks.close();
         self.tasks.wait().await;
         self.audit.close().await;
+        self.telemetry.close().await;
     }
 
     /// What the route says is done.
     async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
+        let span = self.begin_span(&mut exchange, &recognised);
         let outcome = match self.act_or_refuse(&mut exchange, &mut recognised).await {
             Ok(answer) => self.guard(&exchange, Some(&recognised), answer).await,
             Err(refusal) => Err(refusal),
@@ -210,7 +230,10 @@ impl Gate {
             exchange.target.path(),
             recognised.route.name,
         );
-        response
+        if let Some(span) = span {
+            self.end_span(span, response.status());
+        }
+        self.counted(&exchange.arrival, &recognised.route.name, response)
     }
 
     async fn act_or_refuse(
@@ -275,7 +298,11 @@ impl Gate {
     /// Forwards what was judged, and holds the answer.
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
-        let answer = self.upstream.call(request).await.map_err(away)?;
+        let traceparent = exchange.arrival.trace.traceparent();
+        let answer = self
+            .spanned(traceparent, request, |request| self.upstream.call(request))
+            .await
+            .map_err(away)?;
         front::refuse_redirect(answer.headers())?;
         Ok(answer)
     }
@@ -320,6 +347,7 @@ impl Gate {
     }
 
     fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {
+        self.metrics.refused(refusal.fault().as_str());
         let style = match recognised.map(|r| (r.route.denial.as_str(), &r.preset)) {
             Some(("page", _)) => Style::Page(&self.page),
             Some((name, preset)) => preset.denial.get(name).map_or_else(|| self.oauth(), Style::Own),

@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use self::limits::Places;
 pub use self::settings::{Settings, Tls};
-use crate::{body::Body, misconfigured::Misconfigured};
+use crate::{body::Body, metrics::Metrics, misconfigured::Misconfigured};
 
 /// A bound socket and what its connections may do.
 pub struct Listener {
@@ -29,6 +29,7 @@ pub struct Listener {
     max_connections: usize,
     max_connections_per_ip: Option<usize>,
     drain_timeout: Duration,
+    metrics: Metrics,
 }
 
 impl Listener {
@@ -51,7 +52,13 @@ impl Listener {
             max_connections: settings.max_connections,
             max_connections_per_ip: settings.max_connections_per_ip,
             drain_timeout: settings.drain_timeout.0,
+            metrics: Metrics::default(),
         })
+    }
+
+    /// The same listener, counting its connections there.
+    pub fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The address that was bound, with its real port.
@@ -75,6 +82,7 @@ impl Listener {
             max_connections,
             max_connections_per_ip,
             drain_timeout,
+            metrics,
         } = self;
         let places = Places::new(max_connections, max_connections_per_ip);
         let service = Arc::new(service);
@@ -83,7 +91,7 @@ impl Listener {
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
-                accepted = accept(&socket, &places) => accepted,
+                accepted = accept(&socket, &places, &metrics) => accepted,
             };
             let Some((stream, address, place)) = accepted else {
                 continue;
@@ -92,14 +100,16 @@ impl Listener {
                 peer: address,
                 limits: limits.clone(),
                 shutdown: shutdown.clone(),
+                metrics: metrics.clone(),
             };
+            let connected = metrics.connected();
             let (tls, service, cut) = (tls.clone(), Arc::clone(&service), cut.clone());
             connections.spawn(async move {
                 tokio::select! {
                     () = cut.cancelled() => debug!(peer.address = %address, "cut a connection that did not finish in time"),
                     () = connection.run(stream, tls, service) => {}
                 }
-                drop(place);
+                drop((place, connected));
             });
         }
         drop(socket);
@@ -116,11 +126,16 @@ impl Listener {
 }
 
 /// The next connection that there is a place for. `None` when this one came to nothing.
-async fn accept(socket: &TcpListener, places: &Places) -> Option<(tokio::net::TcpStream, SocketAddr, limits::Place)> {
+async fn accept(
+    socket: &TcpListener,
+    places: &Places,
+    metrics: &Metrics,
+) -> Option<(tokio::net::TcpStream, SocketAddr, limits::Place)> {
     let free = places.free().await;
     match socket.accept().await {
         Ok((stream, address)) => {
             let Some(place) = places.take(free, address.ip()) else {
+                metrics.turned_away();
                 debug!(peer.address = %address, "refused a connection: too many from this address");
                 return None;
             };

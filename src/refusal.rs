@@ -82,6 +82,19 @@ pub struct Occasion<'a> {
     pub back: Option<&'a str>,
 }
 
+impl Fault {
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::FailedClosed => "failed_closed",
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Ourselves => "ourselves",
+        }
+    }
+}
+
 impl Refusal {
     /// An interceptor's DENY. Without a message the caller reads one general sentence.
     pub fn denied(message: Option<String>) -> Self {

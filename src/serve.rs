@@ -19,8 +19,10 @@ use crate::{
     geo::Geo,
     interceptor::Interceptors,
     listen::{self, Listener},
+    metrics::{Known, Metrics},
     misconfigured::Misconfigured,
     refusal::Page,
+    telemetry::Telemetry,
     upstream::{RelyingParties, ServiceAccount, Upstream},
 };
 
@@ -30,11 +32,17 @@ pub struct Running {
     pub address: SocketAddr,
     /// The address of the dashboard, with its port.
     pub admin: SocketAddr,
+    gate: Arc<Gate>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
 
 impl Running {
+    /// The metrics as they are now, in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        self.gate.scrape()
+    }
+
     /// Stops taking connections, lets requests in flight finish, and closes the audit.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -63,21 +71,14 @@ impl Running {
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigErrors> {
     let gate = build(config, clock.clone()).map_err(|findings| config.errors(&findings))?;
     let stop = CancellationToken::new();
-    let fronts = bind(config, &gate, clock, &stop).await;
-    let Fronts {
-        listener,
-        address,
-        admin_listener,
-        admin,
-        dashboard,
-    } = match fronts {
+    let fronts = match Fronts::bind(config, &gate, clock, &stop).await {
         Ok(fronts) => fronts,
         Err(findings) => {
             gate.drain().await;
             return Err(config.errors(&findings));
         }
     };
-    let (line, stopped) = (Arc::clone(&gate), stop.clone());
+    let (address, admin) = (fronts.address, fronts.admin);
     tracing::info!(
         %address,
         admin.address = %admin,
@@ -90,25 +91,11 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigError
         config.listen.public_url,
         config.upstream.url,
     );
-    let serving = tokio::spawn(async move {
-        // The dashboard goes last, so that it can be watched how the rest ends.
-        let drained = CancellationToken::new();
-        let shown = tokio::spawn(admin_listener.serve(
-            move |request, peer| dashboard.clone().serve(request, peer),
-            drained.clone(),
-        ));
-        listener
-            .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stopped)
-            .await;
-        gate.drain().await;
-        drained.cancel();
-        if let Err(e) = shown.await {
-            tracing::error!(error = %e, "the dashboard ended early: {e}");
-        }
-    });
+    let serving = tokio::spawn(fronts.serve(Arc::clone(&gate), stop.clone()));
     Ok(Running {
         address,
         admin,
+        gate,
         stop,
         serving,
     })
@@ -123,54 +110,73 @@ struct Fronts {
     dashboard: Dashboard,
 }
 
-async fn bind(
-    config: &Config,
-    gate: &Arc<Gate>,
-    clock: Clock,
-    stopping: &CancellationToken,
-) -> Result<Fronts, Vec<Misconfigured>> {
-    let (listener, address) = bound(&config.listen, &config.base)
-        .await
-        .map_err(|finding| vec![finding])?;
-    let settings = listen::Settings::at(config.admin.address, config.admin.tls.clone());
-    let of_admin = |mut finding: Misconfigured| {
-        finding.key = finding.key.replacen("listen.", "admin.", 1);
-        vec![finding]
-    };
-    let (admin_listener, admin) = bound(&settings, &config.base).await.map_err(of_admin)?;
-    let (lines, own) = (config.clone(), &config.routes);
-    let parts = dashboard::Parts {
-        gate: gate.preview(),
-        installation: Installation {
-            environment: config.environment.clone(),
-            file: config.file().to_owned(),
-            revision: config.revision.clone(),
-            public_url: config.listen.public_url.clone(),
-            address: address.to_string(),
-            upstream: config.upstream.url.clone(),
-            preset: config.upstream.preset.clone(),
-            own_routes: own.iter().map(|route| route.name.clone()).collect(),
-            origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
-        },
-        audit: config.audit.clone(),
-        test: config.test.clone(),
-        base: config.base.clone(),
-        secret: config
-            .tokens
-            .capsule_secret
-            .read(&config.base)
-            .map_err(|e| vec![Misconfigured::new("tokens.capsule_secret", e.to_string())])?,
-        clock,
-        stopping: stopping.clone(),
-    };
-    let dashboard = Dashboard::build(&config.admin, parts)?;
-    Ok(Fronts {
-        listener,
-        address,
-        admin_listener,
-        admin,
-        dashboard,
-    })
+impl Fronts {
+    async fn bind(
+        config: &Config,
+        gate: &Arc<Gate>,
+        clock: Clock,
+        stopping: &CancellationToken,
+    ) -> Result<Self, Vec<Misconfigured>> {
+        let (listener, address) = bound(&config.listen, &config.base)
+            .await
+            .map_err(|finding| vec![finding])?;
+        let settings = listen::Settings::at(config.admin.address, config.admin.tls.clone());
+        let of_admin = |mut finding: Misconfigured| {
+            finding.key = finding.key.replacen("listen.", "admin.", 1);
+            vec![finding]
+        };
+        let (admin_listener, admin) = bound(&settings, &config.base).await.map_err(of_admin)?;
+        let (lines, own) = (config.clone(), &config.routes);
+        let parts = dashboard::Parts {
+            gate: gate.preview(),
+            installation: Installation {
+                environment: config.environment.clone(),
+                file: config.file().to_owned(),
+                revision: config.revision.clone(),
+                public_url: config.listen.public_url.clone(),
+                address: address.to_string(),
+                upstream: config.upstream.url.clone(),
+                preset: config.upstream.preset.clone(),
+                own_routes: own.iter().map(|route| route.name.clone()).collect(),
+                origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
+            },
+            audit: config.audit.clone(),
+            test: config.test.clone(),
+            base: config.base.clone(),
+            secret: config
+                .tokens
+                .capsule_secret
+                .read(&config.base)
+                .map_err(|e| vec![Misconfigured::new("tokens.capsule_secret", e.to_string())])?,
+            clock,
+            stopping: stopping.clone(),
+        };
+        let dashboard = Dashboard::build(&config.admin, parts)?;
+        Ok(Self {
+            listener: listener.counted(gate.metrics.clone()),
+            address,
+            admin_listener,
+            admin,
+            dashboard,
+        })
+    }
+
+    /// Serves until told to stop. The dashboard goes last, so that it can be watched how the rest ends.
+    async fn serve(self, gate: Arc<Gate>, stop: CancellationToken) {
+        let (line, dashboard, drained) = (Arc::clone(&gate), self.dashboard, CancellationToken::new());
+        let shown = tokio::spawn(self.admin_listener.serve(
+            move |request, peer| dashboard.clone().serve(request, peer),
+            drained.clone(),
+        ));
+        self.listener
+            .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stop)
+            .await;
+        gate.drain().await;
+        drained.cancel();
+        if let Err(e) = shown.await {
+            tracing::error!(error = %e, "the dashboard ended early: {e}");
+        }
+    }
 }
 
 /// A listener and its address with the port that it got.
@@ -191,8 +197,23 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         &mut findings,
         Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
     );
-    let upstream = keep(&mut findings, Upstream::new(&config.upstream, base));
     let preset = keep(&mut findings, config.preset());
+    let metrics = Metrics::new(&Known {
+        environment: &config.environment,
+        revision: &config.revision,
+        interceptors: config
+            .interceptors
+            .iter()
+            .map(|settings| (settings.name.as_str(), settings.trigger))
+            .collect(),
+        operations: preset
+            .iter()
+            .flat_map(|preset| &preset.routes)
+            .map(|route| route.name.as_str())
+            .collect(),
+    });
+    let upstream = Upstream::new(&config.upstream, base).map(|upstream| upstream.counted(metrics.clone()));
+    let upstream = keep(&mut findings, upstream);
     let reissuer = keep(&mut findings, config.tokens.reissuer(base));
     let service_account = match (&config.upstream.service_account, &outside, &upstream, &preset) {
         (Some(settings), Some(outside), Some(upstream), Some(preset)) => {
@@ -207,6 +228,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         _ => None,
     };
     let geo = keep(&mut findings, Geo::open(&config.geo, base));
+    let telemetry = Telemetry::start(&config.telemetry, &config.environment, base, metrics.clone());
+    let telemetry = keep(&mut findings, telemetry);
     let page = match &config.denial.page {
         Some(path) => keep(&mut findings, Page::read(&base.join(path))),
         None => Some(Page::default()),
@@ -241,7 +264,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         return Err(findings);
     }
     // Last, since it takes the lock of the store.
-    let audit = Audit::open(&config.audit, base, clock.clone()).map_err(|finding| vec![finding])?;
+    let audit =
+        Audit::open_counted(&config.audit, base, clock.clone(), metrics.clone()).map_err(|finding| vec![finding])?;
     Ok(Gate::new(Parts {
         environment: config.environment.clone(),
         outside,
@@ -262,6 +286,8 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         geo: geo.unwrap_or_default(),
         service_account,
         late_signup: config.upstream.late_signup,
+        metrics,
+        telemetry: telemetry.unwrap_or_default(),
     }))
 }
 

@@ -7,9 +7,10 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::Value;
 
 use super::{
-    Kind, escape,
+    Kind,
     facets::{self, Term},
 };
+use crate::escape;
 use crate::{clock::Period, event::Trigger, verdict::Effect};
 
 /// Which records to list, newest first. What is not named does not matter.

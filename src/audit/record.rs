@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Hash, entry::Entry, escape, redaction};
+use super::{Hash, entry::Entry, redaction};
+use crate::escape;
 
 /// An entry without its secrets, on its way to the store; objects in it are sorted already.
 #[derive(Clone, Debug)]

@@ -7,9 +7,10 @@ use rusqlite::{Connection, Row, types::ValueRef};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Hash, Head, escape,
+    Hash, Head,
     facets::{self, Term},
 };
+use crate::escape;
 
 /// What the check came to.
 #[derive(Clone, Debug, PartialEq)]

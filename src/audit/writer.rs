@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -18,13 +19,17 @@ use super::{
     record::Draft,
     sqlite::{self, Store},
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    metrics::{Held, Metrics},
+};
 
 /// The way to the thread.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     status: Arc<Status>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -37,6 +42,7 @@ enum Job {
 struct Call {
     drafts: Vec<Draft>,
     reply: oneshot::Sender<Result<Vec<Receipt>, AuditError>>,
+    _queued: Held,
 }
 
 #[derive(Debug)]
@@ -54,7 +60,7 @@ struct Last {
 
 impl Writer {
     /// Takes the store's lock, opens it and starts the thread.
-    pub(super) fn start(path: &Path, clock: Clock) -> Result<Self, StoreError> {
+    pub(super) fn start(path: &Path, clock: Clock, metrics: Metrics) -> Result<Self, StoreError> {
         let lock = lock(path)?;
         sqlite::prepare(path)?;
         let file = FileId::of(path)?;
@@ -75,6 +81,7 @@ impl Writer {
             store: Some(store),
             clock,
             status: Arc::clone(&status),
+            metrics: metrics.clone(),
             _lock: lock,
         };
         thread::Builder::new()
@@ -84,7 +91,7 @@ impl Writer {
                 path: path.to_owned(),
                 source: Arc::new(source),
             })?;
-        Ok(Self { jobs, status })
+        Ok(Self { jobs, status, metrics })
     }
 
     pub(super) async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
@@ -95,6 +102,7 @@ impl Writer {
         let call = Call {
             drafts: entries.iter().map(Draft::of).collect(),
             reply,
+            _queued: self.metrics.queued(),
         };
         self.status.queued.fetch_add(1, Ordering::Relaxed);
         // Never waits for room: a caller that went away while it waited would leave no record.
@@ -145,6 +153,7 @@ struct Desk {
     store: Option<Store>,
     clock: Clock,
     status: Arc<Status>,
+    metrics: Metrics,
     _lock: File,
 }
 
@@ -182,7 +191,10 @@ impl Desk {
         if calls.is_empty() {
             return;
         }
+        let started = Instant::now();
         let written = self.commit(&calls);
+        self.metrics
+            .written(written.as_ref().ok().map(Vec::len), started.elapsed());
         self.note(&written);
         self.status.queued.fetch_sub(calls.len(), Ordering::Relaxed);
         match written {

@@ -14,9 +14,10 @@ use super::{
     test::unknown,
 };
 use crate::{
-    audit::{Kind, Query, Reader, Record, for_terminal, in_json},
+    audit::{Kind, Query, Reader, Record},
     clock::Clock,
     config::Config,
+    escape::{for_terminal, in_json},
     interceptor::Interceptors,
     trial::{self, Difference, Pace, Replayed, replay},
     verdict::FailureKind,

@@ -67,7 +67,7 @@ colour = \"hunter2\"
          1 | zzz = ***\n  \
            | ^^^\n\
          hint: known here: `environment`, `consult_budget`, `listen`, `upstream`, `tokens`, `jwks`, `audit`, `admin`, `test`, `geo`, `denial`, \
-         `log`, `interceptor`, `logout` and `route`\n\n\
+         `log`, `telemetry`, `interceptor`, `logout` and `route`\n\n\
          proxy.toml:5:1: unknown key `colour` in `[denial]`\n\
          5 | colour = ***\n  \
            | ^^^^^^\n\

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use askama::filters::Escaper;
 
-use crate::audit::is_obeyed;
+use crate::escape::is_obeyed;
 
 /// The escaper of every template: HTML's special characters as references; control characters, line breaks among them, and the
 /// marks that reorder or hide text as `\u{202e}`.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     gate::preview::KnownKeys,
-    token::{Listed, State as KeyState},
+    token::{Family, Listed, State as KeyState},
 };
 
 #[derive(Template)]
@@ -30,7 +30,7 @@ struct Line {
     icon: &'static str,
     state: &'static str,
     meaning: String,
-    kind: String,
+    kind: &'static str,
     kid: String,
     signs_from: String,
     created: String,
@@ -94,7 +94,12 @@ impl Line {
             icon,
             state,
             meaning,
-            kind: key.family.to_string(),
+            kind: match key.family {
+                Family::Rsa => "RSA",
+                Family::P256 => "P-256",
+                Family::P384 => "P-384",
+                Family::Ed25519 => "Ed25519",
+            },
             kid: key.kid.clone(),
             signs_from: key.signs_from.map_or_else(|| "the beginning".into(), moment),
             created: moment(key.created),

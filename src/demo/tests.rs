@@ -57,5 +57,6 @@ async fn the_playground_has_a_line_for_each_trigger_and_the_real_addresses() {
         assert!(text.contains(trigger.as_str()), "{trigger}");
     }
     assert!(text.contains(&format!("curl -i {}/signup", demo.public_url())));
+    assert!(text.contains("http://127.0.0.1:9443"));
     assert!(text.contains(&demo.config_path().display().to_string()));
 }

@@ -98,7 +98,8 @@ impl Outside {
         }
     }
 
-    pub(super) fn trusts(&self, ip: IpAddr) -> bool {
+    /// Whether this is one of the proxies whose word counts.
+    pub fn trusts(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.trusted_proxies.iter().any(|network| network.contains(&ip))
     }

@@ -16,7 +16,7 @@ use crate::{
     exchange::Exchange,
     facts::{self, Materials},
     refusal::Refusal,
-    verdict::{Additions, DecidedBy, Decision, Effect, Verdict},
+    verdict::{Additions, DecidedBy, Decision},
 };
 
 /// How many events one request may make (users of an import). More are refused: each would wait for its answer in turn.
@@ -62,12 +62,15 @@ impl Gate {
         if !self.interceptors.applies(event) {
             return Ok(Additions::default());
         }
+        let paused = self.metrics.paused(event.trigger);
         let verdict = self.interceptors.consult(event, existing).await;
+        drop(paused);
+        self.metrics.judged(event.trigger, &verdict);
+        self.record_consults(event, &verdict);
         self.audit
             .record(Entry::of_verdict(event, &verdict))
             .await
             .map_err(|e| Refusal::ourselves(format!("the audit cannot be written: {e}")))?;
-        log(event, &verdict);
         match verdict.decision {
             Decision::Allow(additions) => Ok(additions),
             Decision::Deny { message } => Err(denial(
@@ -90,6 +93,7 @@ impl Gate {
             triggered_at: exchange.arrival.received,
             request_id: exchange.arrival.request_id.clone(),
             trace_id: Some(exchange.arrival.trace.id().to_owned()),
+            traceparent: Some(exchange.arrival.trace.traceparent().to_owned()),
             operation: Some(operation.to_owned()),
             ..Context::default()
         }
@@ -155,22 +159,5 @@ fn denial(message: Option<String>, last: &Option<(DecidedBy, &String)>) -> Refus
         Some((rule, interceptor)) => Refusal::failed_closed(format!(
             "the interceptor `{interceptor}` gave no valid verdict ({rule:?})"
         )),
-    }
-}
-
-fn log(event: &Event, verdict: &Verdict) {
-    for c in &verdict.consultations {
-        let effect = if c.effect == Effect::Allow { "allowed" } else { "denied" };
-        tracing::info!(
-            request_id = %event.context.request_id,
-            trigger = %event.trigger,
-            interceptor.name = %c.interceptor,
-            operation = event.context.operation.as_deref(),
-            decision = effect,
-            duration_ms = c.duration.as_millis() as u64,
-            "`{}` {effect} {}",
-            c.interceptor,
-            event.trigger,
-        );
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Asked {
     client_id: Option<String>,
     nonce: Option<String>,
     scope: Option<String>,
+    /// Of a recognised request.
+    traceparent: Option<String>,
     context: Context,
 }
 
@@ -85,6 +87,7 @@ impl Gate {
             client_id: parameter("client_id").or_else(|| query.get("client_id").map(str::to_owned)),
             nonce: parameter("nonce").filter(|_| by_value),
             scope: parameter("scope"),
+            traceparent: recognised.map(|_| exchange.arrival.trace.traceparent().to_owned()),
             context: self.context(exchange, operation),
             preset: Arc::clone(preset),
             method: exchange.method.to_string(),
@@ -112,7 +115,11 @@ impl Gate {
             headers.remove(RANGE);
         }
         let is_head = request.method() == http::Method::HEAD;
-        let answer = self.upstream.relay(request).await.map_err(super::away)?;
+        let traceparent = asked.traceparent.as_deref().unwrap_or_default();
+        let answer = self
+            .spanned(traceparent, request, |request| self.upstream.relay(request))
+            .await
+            .map_err(super::away)?;
         let held = match held::look(answer, captures.is_some() && !is_head)
             .await
             .map_err(broken)?
@@ -205,6 +212,7 @@ impl Gate {
             path: &asked.path,
             back: None,
         };
+        self.metrics.refused(refusal.fault().as_str());
         let error = refusal.into_parameters(&occasion, parts.status);
         let written = self.deny(&opened, &error).map_err(unsigned)?;
         answer(parts, written)

@@ -139,6 +139,7 @@ impl Gate {
         let Occasion { context, method, path } = occasion;
         let blocks = gate.egress == Egress::Block;
         let done = if blocks { "was stopped" } else { "passes" };
+        gate.metrics.sighted(if blocks { "blocked" } else { "passed" });
         let (kid, typ) = (Shown(sighting.kid.as_deref()), Shown(sighting.typ.as_deref()));
         let found =
             format!("a token of the upstream's own (kid {kid}, typ {typ}) {done} in {place} of {method} {path}");

@@ -132,6 +132,7 @@ impl Gate {
         verified: &Verified,
         edit: Map<String, Value>,
     ) -> Result<Response<Body>, Refusal> {
+        self.metrics.reissued("statement");
         let again = self.reissuer.statement(verified, &edit, &[], self.clock.now());
         Ok(super::with_body(answer, again.map_err(|e| unsigned(&e))?))
     }

@@ -15,7 +15,7 @@ use crate::{
     preset::{Issuer as IssuerPaths, Preset},
     route::Captures,
     token::UpstreamKeys,
-    upstream::{Lifetime, Remembered, Upstream, UpstreamError},
+    upstream::{Document, Lifetime, Remembered, Upstream, UpstreamError},
 };
 
 /// How many documents are kept; past that all are fetched anew. One that the upstream does not have is not kept.
@@ -68,7 +68,10 @@ impl Issuers {
     /// The upstream does not have it, or is away and never gave it.
     pub(super) async fn document(&self, path: &str) -> Result<Arc<Value>, UpstreamError> {
         let parse = |bytes: &[u8]| json::parse(bytes).map_err(|e| format!("cannot be read: {e}"));
-        let document = self.remembered(&self.documents, path, DISCOVERY, parse).get().await;
+        let document = self
+            .remembered(&self.documents, Document::Discovery, path, DISCOVERY, parse)
+            .get()
+            .await;
         if let Err(UpstreamError::Status(_)) = document {
             self.documents
                 .lock()
@@ -102,7 +105,7 @@ impl Issuers {
             .and_then(path_of)
             .ok_or_else(|| broken("names no jwks_uri"))?;
         let parse = |bytes: &[u8]| UpstreamKeys::parse(bytes).map_err(|e| e.to_string());
-        let remembered = self.remembered(&self.keys, &keys_path, KEYS, parse);
+        let remembered = self.remembered(&self.keys, Document::Keys, &keys_path, KEYS, parse);
         let keys = remembered.get().await?;
         Ok(Arc::new(Issuer {
             identifier,
@@ -153,6 +156,7 @@ impl Issuers {
     fn remembered<T>(
         &self,
         kept: &Mutex<HashMap<String, Arc<Remembered<T>>>>,
+        document: Document,
         path: &str,
         lifetime: Lifetime,
         parse: fn(&[u8]) -> Result<T, String>,
@@ -164,6 +168,7 @@ impl Issuers {
         let new = || {
             Arc::new(Remembered::new(
                 self.upstream.clone(),
+                document,
                 path,
                 self.headers.clone(),
                 lifetime,

@@ -61,6 +61,11 @@ impl Preview {
         self.0.issuers.known_keys()
     }
 
+    /// The metrics as they are now, in Prometheus' text format.
+    pub fn metrics(&self) -> String {
+        self.0.scrape()
+    }
+
     /// How the audit is.
     pub fn audit(&self) -> Health {
         self.0.audit.health()

@@ -47,7 +47,7 @@ impl Gate {
                 exchange.headers.insert(AUTHORIZATION, value);
                 Ok(Some(restored.claims))
             }
-            Bearer::Native if self.require_reissued && !takes_native => Err(Refusal::native_token()),
+            Bearer::Native if self.require_reissued && !takes_native => Err(self.native_refused()),
             Bearer::Native | Bearer::Foreign => Ok(None),
         }
     }
@@ -70,13 +70,18 @@ impl Gate {
                 let bearer = self.whose(token, &recognised.preset)?;
                 match &bearer {
                     Bearer::Ours(restored) => place.set(name, restored.original.as_str()),
-                    Bearer::Native if acts_for_token && self.require_reissued => return Err(Refusal::native_token()),
+                    Bearer::Native if acts_for_token && self.require_reissued => return Err(self.native_refused()),
                     Bearer::Native | Bearer::Foreign => {}
                 }
                 first.get_or_insert(bearer);
             }
         }
         Ok(first)
+    }
+
+    fn native_refused(&self) -> Refusal {
+        self.metrics.native("refused");
+        Refusal::native_token()
     }
 
     fn whose(&self, token: &str, preset: &Preset) -> Result<Bearer, Refusal> {
@@ -90,6 +95,7 @@ impl Gate {
                     token::claimed_issuer(token).is_some_and(|issuer| self.issuers.is_one(&preset.issuer, &issuer));
                 if native && !self.require_reissued {
                     self.natives.took_one();
+                    self.metrics.native("taken");
                 }
                 Ok(if native { Bearer::Native } else { Bearer::Foreign })
             }

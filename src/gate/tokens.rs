@@ -208,6 +208,7 @@ impl Gate {
 
     /// The same, with a record that was made elsewhere.
     pub(super) async fn unverified(&self, entry: Entry, why: &Unverified) -> Refusal {
+        self.metrics.unverified();
         match self.audit.record(vec![entry]).await {
             Err(e) => Refusal::ourselves(format!("the audit cannot be written: {e}")),
             Ok(_) => match why {
@@ -283,9 +284,13 @@ impl Gate {
             .transpose()?;
         // RFC 6749 §5.1: the client is told of a scope that is not the one it asked for.
         let scope = add.access_token.get("scope").and_then(Value::as_str).map(str::to_owned);
-        for (name, token) in [("access_token", &access), ("id_token", &id)] {
+        for (name, token, verified) in [("access_token", &access, &tokens.access), ("id_token", &id, &tokens.id)] {
+            if verified.is_some() {
+                self.metrics.reissued(name);
+            }
             let size = token.as_ref().map_or(0, String::len);
             if size > self.warn_size {
+                self.metrics.oversized(name);
                 tracing::warn!(
                     token = name,
                     size_bytes = size,

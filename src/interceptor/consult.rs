@@ -139,6 +139,12 @@ impl Interceptor {
             id: &id,
             body,
             trace_id: question.event.context.trace_id.as_deref(),
+            recorded: question
+                .event
+                .context
+                .traceparent
+                .as_ref()
+                .is_none_or(|trace| trace.ends_with("-01")),
             deadline,
             clock: question.clock,
         };

@@ -33,12 +33,16 @@ use super::{
     tls,
     wire::{self, Untidy},
 };
-use crate::body::{self, Body, BoxError};
+use crate::{
+    body::{self, Body, BoxError},
+    metrics::Metrics,
+};
 
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) limits: Limits,
     pub(super) shutdown: CancellationToken,
+    pub(super) metrics: Metrics,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +81,10 @@ impl Connection {
                 };
                 self.speak(stream, protocol, service).await;
             }
-            Err(error) => debug!(peer.address = %self.peer, "TLS handshake failed: {error}"),
+            Err(error) => {
+                self.metrics.handshake_failed();
+                debug!(peer.address = %self.peer, "TLS handshake failed: {error}");
+            }
         }
     }
 
@@ -87,7 +94,9 @@ impl Connection {
         S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Self { peer, limits, shutdown } = self;
+        let Self {
+            peer, limits, shutdown, ..
+        } = self;
         let activity = Activity::new();
         let stream = Patient::new(stream, &limits, activity.clone());
         let answer = {

@@ -19,6 +19,8 @@ mod layers;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod observed;
+#[cfg(test)]
 mod project;
 #[cfg(test)]
 mod signups;

@@ -95,7 +95,7 @@ export function partner({ origin }) {
     enabled: true,
     sslRequired: 'none',
     clients: [client('broker', [`${origin}/realms/${realmName}/broker/partner/endpoint*`])],
-    users: ['dora', 'emil', 'fay', 'gus', 'hana', 'ivo', 'jana', 'kim'].map((name) => user(name, { realmRoles: ['default-roles-partner'] })),
+    users: ['dora', 'emil', 'fay', 'gus', 'hana', 'ivo', 'jana', 'kim', 'lena', 'mona', 'nora', 'orla'].map((name) => user(name, { realmRoles: ['default-roles-partner'] })),
   };
 }
 

@@ -261,6 +261,14 @@ pub(super) fn geo(config: &Config, findings: &mut Findings<'_, impl Write>) -> R
     }
 }
 
+pub(super) fn telemetry(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    match config.telemetry.check(&config.base) {
+        Ok(Some(url)) => findings.ok("traces", format!("go to {url}")),
+        Ok(None) => Ok(()),
+        Err(wrong) => findings.misconfigured("traces", &wrong),
+    }
+}
+
 /// Whether SAML goes past the interceptors of sessions.
 pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let sessions =

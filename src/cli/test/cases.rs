@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{Arguments, document, junit, text, unkept, unknown};
 use crate::{
-    audit::for_terminal,
     cli::{
         block_on,
         outcome::{Outcome, Stop},
@@ -14,6 +13,7 @@ use crate::{
     },
     clock::Clock,
     config::Config,
+    escape::for_terminal,
     interceptor::Interceptors,
     trial::{Case, CaseName, Cases, Tried},
 };

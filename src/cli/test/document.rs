@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use crate::{
-    audit::in_json,
+    escape::in_json,
     interceptor::Exchange,
     trial::{CaseName, Report, Tried},
 };

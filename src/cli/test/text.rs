@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use crate::{
-    audit::{for_terminal, in_json},
     cli::paint::Paint,
+    escape::{for_terminal, in_json},
     trial::{Change, Claim, Mark, Report},
     verdict::{DecidedBy, Effect, FailureKind},
 };

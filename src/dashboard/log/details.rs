@@ -1,7 +1,5 @@
 //! One record: what was sent, what came back, what was done about it, and what else happened then.
 
-use std::fmt::Write;
-
 use askama::Template;
 use axum::{
     Extension,
@@ -11,7 +9,7 @@ use axum::{
 use serde_json::Value;
 
 use crate::{
-    audit::{ClaimNames, Entry, Record, is_obeyed},
+    audit::{ClaimNames, Entry, Record},
     dashboard::{
         access::Visitor,
         console::Shared,
@@ -19,6 +17,7 @@ use crate::{
         frame::{Frame, Section, moment, show},
         row::{self, Outcome, Row},
     },
+    escape,
 };
 
 #[derive(Template)]
@@ -199,19 +198,7 @@ fn short(value: &Value) -> String {
 /// JSON over lines. Only serde_json's own line breaks are in it; what is inside a string becomes an escape of JSON.
 fn pretty(value: &Value) -> Vec<String> {
     let text = format!("{value:#}");
-    let line = |line: &str| {
-        let mut shown = String::with_capacity(line.len());
-        for c in line.chars() {
-            if is_obeyed(c) {
-                // Writing to a String cannot fail.
-                let _ = write!(shown, "\\u{:04x}", u32::from(c));
-            } else {
-                shown.push(c);
-            }
-        }
-        shown
-    };
-    text.lines().map(line).collect()
+    text.lines().map(|line| escape::in_json(line).into_owned()).collect()
 }
 
 const CELL: usize = 160;

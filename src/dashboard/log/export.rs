@@ -12,6 +12,7 @@ use super::Filter;
 use crate::{
     audit::{self, Record},
     dashboard::{console::Shared, frame::machine, row},
+    escape::is_obeyed,
 };
 
 pub(super) async fn ndjson(State(console): State<Shared>, Query(filter): Query<Filter>) -> Response {
@@ -121,10 +122,7 @@ fn csv_line(record: &Record) -> String {
 
 /// RFC 4180, §2. What a spreadsheet would take for a formula begins with an apostrophe, and line breaks become spaces.
 fn csv_cell(text: &str) -> String {
-    let plain: String = text
-        .chars()
-        .map(|c| if audit::is_obeyed(c) { ' ' } else { c })
-        .collect();
+    let plain: String = text.chars().map(|c| if is_obeyed(c) { ' ' } else { c }).collect();
     let is_formula = plain.trim_start().starts_with(['=', '+', '-', '@']);
     let quoted = plain.replace('"', "\"\"");
     match (is_formula, quoted.contains([',', '"', ';'])) {

@@ -53,11 +53,11 @@ impl Filter {
             user: text(&self.user),
             realm: text(&self.realm),
             operation: text(&self.operation),
-            status: read(&self.status, "Status", &mut wrong),
+            status: number(&self.status, "Status", &mut wrong),
             request: text(&self.request),
             text: text(&self.text),
-            before: read(&self.before, "before", &mut wrong),
-            after: read(&self.after, "after", &mut wrong),
+            before: number(&self.before, "before", &mut wrong),
+            after: number(&self.after, "after", &mut wrong),
             limit: Some(PAGE),
         };
         if wrong.is_empty() { Ok(query) } else { Err(wrong) }
@@ -131,6 +131,18 @@ where
     text.parse()
         .map_err(|error| wrong.push(format!("{field}: {error}")))
         .ok()
+}
+
+fn number<T: std::str::FromStr>(text: &str, field: &str, wrong: &mut Vec<String>) -> Option<T> {
+    let text = text.trim();
+    if text.is_empty() {
+        return None;
+    }
+    let read = text.parse().ok();
+    if read.is_none() {
+        wrong.push(format!("{field}: `{text}` is no such number; write one like `200`"));
+    }
+    read
 }
 
 /// Records on a page.

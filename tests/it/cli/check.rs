@@ -40,6 +40,25 @@ fn check_says_what_an_operator_does_without() {
     assert!(said.out.contains("got around Tollgate verifies"), "{}", said.out);
 }
 
+#[test]
+fn check_says_where_traces_go_and_what_is_missing_for_that() {
+    for (otlp, says) in [
+        ("endpoint = \"http://127.0.0.1:4318\"", "ok    traces"),
+        (
+            "endpoint = \"http://127.0.0.1:4318\", headers = { x = { file = \"nowhere.key\" } }",
+            "nowhere.key",
+        ),
+    ] {
+        let place = Place::with(&format!("{REPOSITORYS}\n[telemetry]\notlp = {{ {otlp} }}\n").replacen(
+            "[telemetry]\n#",
+            "#",
+            1,
+        ));
+        let said = place.say(&["check", "--offline"]);
+        assert!(said.out.contains(says), "{}{}", said.out, said.err);
+    }
+}
+
 /// A Keycloak as far as `check` looks at it.
 fn keycloak(issuer: &'static str) -> Server {
     Server::start(move |path| match path {

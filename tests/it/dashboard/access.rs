@@ -1,7 +1,13 @@
 //! Who may use it, and which requests are theirs.
 
+use http::Request;
+use http_body_util::{BodyExt, Full};
+
 use super::{csrf, page, text};
-use crate::world::{Setup, World, client::Client, proxy::ADMIN_TOKEN as TOKEN};
+use crate::{
+    transport::Certificate,
+    world::{Setup, World, client::Client, proxy::ADMIN_TOKEN as TOKEN},
+};
 
 /// A world whose dashboard asks for a token.
 async fn guarded() -> World {
@@ -282,5 +288,38 @@ async fn on_another_address_it_does_not_start_without_a_login() {
         let errors = super::refused(lines).await;
         assert!(errors.contains(hint), "{lines}: {errors}");
         assert!(!errors.contains("short-secret"), "{errors}");
+    }
+}
+
+#[tokio::test]
+async fn over_tls_cookies_are_for_https_alone_and_both_versions_of_http_are_served() {
+    let certificate = Certificate::make();
+    let lines = format!("{}\ntoken = {{ file = \"admin.token\" }}", certificate.setting);
+    let world = World::with(Setup::generic().section("admin", &lines)).await;
+    let url = format!("https://{}", world.admin);
+    for (http2, version) in [(false, http::Version::HTTP_11), (true, http::Version::HTTP_2)] {
+        let client = certificate.client(http2);
+        let get = |target: &str| Request::get(format!("{url}{target}")).header("accept", "text/html");
+        let login = client.request(get("/").body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!((login.status().as_u16(), login.version()), (401, version));
+        let login = login.into_body().collect().await.unwrap().to_bytes();
+        let fields = form_urlencoded::Serializer::new(String::new())
+            .append_pair("csrf", &csrf(&String::from_utf8_lossy(&login)))
+            .append_pair("token", TOKEN)
+            .finish();
+        let typed = Request::post(format!("{url}/login/token"))
+            .header("origin", &url)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Full::from(fields))
+            .unwrap();
+        let answer = client.request(typed).await.unwrap();
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(
+            cookie.starts_with("__Host-tollgate=") && cookie.ends_with("; Secure"),
+            "{cookie}"
+        );
+        let cookie = cookie.split(';').next().unwrap();
+        let keys = get("/keys").header("cookie", cookie).body(Full::default()).unwrap();
+        assert_eq!(client.request(keys).await.unwrap().status(), 200);
     }
 }

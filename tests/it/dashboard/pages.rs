@@ -66,10 +66,7 @@ async fn machines_are_told_how_it_is() {
     assert_eq!(text(&dashboard, "/healthz").await, "alive\n");
     assert_eq!(text(&dashboard, "/readyz").await, "ready\n");
     let metrics = text(&dashboard, "/metrics").await;
-    assert!(
-        metrics.contains("tollgate_breaker_open{interceptor=\"PRE_SIGNUP\"} 0"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("tollgate_build_info"), "{metrics}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use super::{
     client::{self, Call, Client},
     hook::{Hook, SECRET},
     keys, log,
+    scrape::Scrape,
     setup::{Places, Setup},
     until,
 };
@@ -46,7 +47,7 @@ impl Proxy {
             let address = free_address().await;
             match Self::serve(setup, upstream, hook, &folder, address, address).await {
                 Ok(proxy) => return proxy,
-                Err(errors) if errors.to_string().contains("cannot be listened on") => {}
+                Err(errors) if errors.to_string().contains("cannot listen on") => {}
                 Err(errors) => panic!("{errors}"),
             }
         }
@@ -122,6 +123,11 @@ impl Proxy {
     pub(crate) async fn recorded(&self, what: &str, is_it: impl Fn(&Record) -> bool) -> Record {
         until(what, || async { self.audit().iter().any(&is_it) }).await;
         self.audit().into_iter().find(is_it).unwrap()
+    }
+
+    /// What a scrape gives now.
+    pub(crate) fn metrics(&self) -> Scrape {
+        Scrape::of(&self.running.metrics())
     }
 
     pub(crate) async fn stop(self) {

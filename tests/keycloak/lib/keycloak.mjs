@@ -39,6 +39,18 @@ export class Keycloak {
     return send(this.url, { method, target: `/admin/realms${path}`, headers, body: body === undefined ? '' : JSON.stringify(body) });
   }
 
+  /** Makes something by the admin API, and says where it is there. */
+  async make(path, representation) {
+    const answer = await this.admin('POST', path, representation);
+    if (![201, 204].includes(answer.status)) throw new Error(`${path} was answered with ${answer.status}: ${answer.text}`);
+    return answer.header('location')?.replace(/^.*\/admin\/realms/, '');
+  }
+
+  /** The client with this client id. */
+  async client(clientId, realm = realmName) {
+    return (await this.admin('GET', `/${realm}/clients?${form({ clientId })}`)).json[0];
+  }
+
   async users(query = {}) {
     const answer = await this.admin('GET', `/${realmName}/users?${form({ max: 500, ...query })}`);
     return answer.json;

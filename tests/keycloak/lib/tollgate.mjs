@@ -23,7 +23,7 @@ export class Tollgate {
   /**
    * @param folder where the configuration, keys, audit and log go
    * @param options `{ port, upstream, interceptors, sections }`; `interceptors` are tables of `[[interceptor]]`,
-   *   `sections` further tables by name, merged with those that are always there
+   *   `sections` further tables by name, merged with those that are always there; a list of them is an array of tables
    */
   constructor(folder, options) {
     mkdirSync(folder, { recursive: true });
@@ -50,7 +50,7 @@ export class Tollgate {
     };
     const text = [
       table('', { environment: 'suite', ...top }).trimStart(),
-      ...Object.entries(tables).map(([name, entries]) => table(`[${name}]`, entries)),
+      ...Object.entries(tables).flatMap(([name, entries]) => (Array.isArray(entries) ? entries.map((one) => table(`[[${name}]]`, one)) : table(`[${name}]`, entries))),
       ...interceptors.map((entries) => table('[[interceptor]]', entries)),
     ];
     writeFileSync(this.config, text.join('\n'));

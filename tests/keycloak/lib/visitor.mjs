@@ -5,11 +5,12 @@ import { paths } from './keycloak.mjs';
 import { form, send, urlencoded } from './wire.mjs';
 
 const entities = { amp: '&', quot: '"', apos: "'", lt: '<', gt: '>' };
-const unescape = (html) => html.replace(/&(?:#(\d+)|(\w+));/g, (whole, code, name) => (code ? String.fromCodePoint(Number(code)) : (entities[name] ?? whole)));
+/** Text as a browser reads it in HTML. */
+export const unescapeHtml = (html) => html.replace(/&(?:#(\d+)|(\w+));/g, (whole, code, name) => (code ? String.fromCodePoint(Number(code)) : (entities[name] ?? whole)));
 
 const attribute = (tag, name) => {
   const found = new RegExp(`\\b${name}\\s*=\\s*"([^"]*)"`, 'i').exec(tag);
-  return found ? unescape(found[1]) : undefined;
+  return found ? unescapeHtml(found[1]) : undefined;
 };
 
 /** The first form of a page: its action as `{ path, query }` and its preset fields. */

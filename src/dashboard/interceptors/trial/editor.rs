@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::{audit::in_json, trial::Mark};
+use crate::{escape::in_json, trial::Mark};
 
 /// A text with marks.
 pub(super) struct Editor {

@@ -4,16 +4,26 @@ use std::{borrow::Cow, fmt::Write};
 
 /// Control characters, line breaks included, and the marks that reorder or hide text become `\u{202e}` and the like.
 pub fn for_terminal(text: &str) -> Cow<'_, str> {
-    replace(text, |out, c| write!(out, "\\u{{{:x}}}", u32::from(c)))
+    replace(text, is_obeyed, |out, c| write!(out, "\\u{{{:x}}}", u32::from(c)))
+}
+
+/// The same, in a text that is coloured on purpose: its ESC stay.
+pub fn for_coloured_terminal(text: &str) -> Cow<'_, str> {
+    let obeyed = |c| is_obeyed(c) && c != '\u{1b}';
+    replace(text, obeyed, |out, c| write!(out, "\\u{{{:x}}}", u32::from(c)))
 }
 
 /// The same characters as JSON escapes. `json` is JSON on one line, so such a character can stand in a string only.
 pub fn in_json(json: &str) -> Cow<'_, str> {
-    replace(json, |out, c| write!(out, "\\u{:04x}", u32::from(c)))
+    replace(json, is_obeyed, |out, c| write!(out, "\\u{:04x}", u32::from(c)))
 }
 
-fn replace(text: &str, escape: impl Fn(&mut String, char) -> std::fmt::Result) -> Cow<'_, str> {
-    if !text.contains(is_obeyed) {
+fn replace(
+    text: &str,
+    obeyed: impl Fn(char) -> bool,
+    escape: impl Fn(&mut String, char) -> std::fmt::Result,
+) -> Cow<'_, str> {
+    if !text.contains(&obeyed) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
