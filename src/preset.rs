@@ -1,13 +1,17 @@
 //! An identity provider as data: which requests it acts on, where its keys are, how it spells a denial.
 
 mod accounts;
+mod way;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use self::accounts::{Accounts, Call, Mark, Membership};
+pub use self::{
+    accounts::{Accounts, Call, Mark, Membership},
+    way::{Area, Fate, Need, Outcome, Way},
+};
 use crate::{
     form::Form,
     misconfigured::Misconfigured,
@@ -53,6 +57,9 @@ pub struct Preset {
     /// What is recognised, the first match counts.
     #[serde(default, rename = "route")]
     pub routes: Vec<Arc<Route>>,
+    /// Ways that have no route of their own, for `tollgate coverage`.
+    #[serde(default, rename = "way")]
+    pub ways: Vec<Way>,
 }
 
 /// The paths of an issuer's documents. `{name}`s are shared with the routes.
@@ -296,6 +303,14 @@ mod tests {
                 route.check().unwrap();
                 preset.check(route).unwrap();
                 assert!(route.groups.is_empty(), "{}", route.name);
+                assert!(route.summary.is_some(), "`{}` says nothing to operators", route.name);
+            }
+            for way in &preset.ways {
+                let known = way
+                    .route
+                    .as_ref()
+                    .is_none_or(|name| preset.routes.iter().any(|r| r.name == *name));
+                assert!(known && preset.fate(way).is_some(), "{}", way.summary);
             }
         }
     }

@@ -114,6 +114,9 @@ fn describe(config: &Config, preset: &Preset, found: &Found, out: &mut impl Writ
         route.path.as_str(),
         found.sign.as_ref().map(seen).unwrap_or_default()
     )?;
+    if let Some(summary) = &route.summary {
+        writeln!(out, "what it is    {summary}")?;
+    }
     if let Some(reason) = &found.refusal {
         writeln!(out, "refused       {reason}")?;
         return Ok(Outcome::No);

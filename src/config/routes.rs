@@ -34,7 +34,8 @@ impl Config {
         })
     }
 
-    fn is_in_force(&self, route: &Route) -> bool {
+    /// Whether a route counts: one that asks about registering clients where somebody is asked, SAML's where it is refused.
+    pub fn is_in_force(&self, route: &Route) -> bool {
         let asked = |trigger| {
             let mut interceptors = self.interceptors.iter();
             interceptors.any(|settings| settings.enabled && settings.trigger == trigger)

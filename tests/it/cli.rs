@@ -3,6 +3,7 @@
 mod audit;
 mod cases;
 mod check;
+mod coverage;
 mod explain;
 mod keys;
 mod replay;

@@ -1,5 +1,6 @@
 //! Tokens on their way to the client: every grant, both tokens, the claims that an interceptor adds.
 
+mod corpus;
 mod defects;
 mod front_channel;
 mod grants;

@@ -26,6 +26,12 @@ export function firstForm(html) {
   return { path: action.pathname, query: action.search.slice(1), fields };
 }
 
+/** The values that the inputs with these names have on a page; undefined where one of them is missing. */
+export function readFields(html, names) {
+  const inputs = new Map([...html.matchAll(/<input\b[^>]*>/gi)].map(([tag]) => [attribute(tag, 'name'), attribute(tag, 'value') ?? '']));
+  return names.every((name) => inputs.has(name)) ? Object.fromEntries(names.map((name) => [name, inputs.get(name)])) : undefined;
+}
+
 export class Visitor {
   /** The partner's cookies have the same names as those of the realm; all others go with every spelling of a path, as a lenient client's would. */
   #cookies = { own: new Map(), partner: new Map() };
