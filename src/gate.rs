@@ -14,6 +14,7 @@ mod logout;
 mod metadata;
 mod natives;
 mod observe;
+mod opaque;
 pub mod preview;
 mod recognise;
 mod request;
@@ -29,7 +30,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -40,7 +41,6 @@ use self::{
     metadata::path_of,
     natives::Natives,
     recognise::{Content, Recognised, Recognition},
-    restore::Bearer,
 };
 use crate::{
     audit::Audit,
@@ -49,13 +49,14 @@ use crate::{
     exchange::{Arrival, Exchange, Outside},
     geo::Geo,
     interceptor::Interceptors,
+    listen::ClientCertificate,
     metrics::{self, Metrics},
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
     telemetry::Telemetry,
-    token::{Publish, Reissuer},
-    upstream::{Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
+    token::{Opaque, Publish, Reissuer},
+    upstream::{CertificateHeader, Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -90,8 +91,14 @@ pub struct Parts {
     pub relying_parties: RelyingParties,
     /// Whether the key set has the upstream's token keys as well.
     pub upstream_keys: Publish,
+    /// What becomes of opaque access tokens.
+    pub opaque: Opaque,
+    /// The resource servers that a JWT in the place of an opaque token may be for, the usual one first.
+    pub audience: Vec<String>,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
+    /// Where the upstream finds the certificates of clients.
+    pub certificate_header: CertificateHeader,
     /// Where clients are.
     pub geo: Geo,
     /// Acts at the upstream's admin API, where the operator gave an account for it.
@@ -147,6 +154,7 @@ impl Gate {
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let _in_flight = self.metrics.in_flight();
         let (parts, body) = request.into_parts();
+        let certificate = parts.extensions.get::<ClientCertificate>().cloned();
         let arrival = Arrival::new(Uuid::now_v7(), self.clock.now(), Instant::now(), peer, &parts.headers);
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let mut exchange = match Exchange::read(arrival.clone(), parts, &self.outside) {
@@ -164,6 +172,7 @@ impl Gate {
                 return self.counted(&arrival, metrics::UNREADABLE, answer);
             }
         };
+        self.tell_certificate(&mut exchange, certificate.as_ref());
         if logout::is_own(exchange.target.path()) {
             let answer = self.serve_own(&exchange, body).await;
             return self.counted(&arrival, metrics::OWN, answer);
@@ -242,16 +251,16 @@ impl Gate {
         recognised: &mut Recognised,
     ) -> Result<Response<Body>, Refusal> {
         let caller = self.restore_bearer(exchange, &recognised.preset, recognised.route.native_bearer)?;
-        let bearer = self.restore_parameters(recognised)?;
+        let presented = self.restore_parameters(exchange, recognised)?;
         match recognised.route.does {
-            Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
-            Action::Tokens => self.tokens(exchange, recognised).await,
-            Action::Authorize => self.authorize(exchange, recognised).await,
-            Action::Introspect => self.introspect(exchange, recognised, bearer).await,
-            Action::Userinfo => {
-                let client_id = presented_by(caller.as_ref(), bearer.as_ref());
-                self.userinfo(exchange, recognised, client_id).await
+            Action::Consult => {
+                let caller = caller.as_ref().map(|caller| &caller.claims);
+                self.consult_before(exchange, recognised, caller).await
             }
+            Action::Tokens => self.tokens(exchange, recognised, presented.memory).await,
+            Action::Authorize => self.authorize(exchange, recognised).await,
+            Action::Introspect => self.introspect(exchange, recognised, presented.first).await,
+            Action::Userinfo => self.userinfo(exchange, recognised, caller, presented.first).await,
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
@@ -404,15 +413,6 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
-}
-
-/// The client that the presented token was issued to, in the header or in a parameter.
-fn presented_by<'a>(caller: Option<&'a Map<String, Value>>, bearer: Option<&'a Bearer>) -> Option<&'a str> {
-    let claims = match (caller, bearer) {
-        (None, Some(Bearer::Ours(restored))) => &restored.claims,
-        (caller, _) => caller?,
-    };
-    claims.get("azp").or_else(|| claims.get("client_id"))?.as_str()
 }
 
 /// A held answer, passed on as it came.

@@ -23,7 +23,7 @@ pub use self::{
     exchange::{Exchange, Prepared, RawAnswer, Trial},
     refused::{ClaimsMember, RefusedClaim},
     sample::sample,
-    settings::{Authentication, BreakerSettings, Conditions, Policy, Settings},
+    settings::{Authentication, BreakerSettings, Conditions, OnRefresh, Policy, Settings},
 };
 
 use std::{collections::HashSet, path::Path, time::Duration};
@@ -42,7 +42,7 @@ use crate::{
     clock::{Clock, Period},
     event::{Event, TokenClaims, Trigger},
     misconfigured::Misconfigured,
-    verdict::{Additions, Decision, Effect, Verdict},
+    verdict::{Additions, DecidedBy, Decision, Effect, Remembered, Verdict},
 };
 
 /// All interceptors of the configuration, in file order.
@@ -127,8 +127,15 @@ impl Interceptors {
     /// claims that the upstream's tokens already have. Takes no longer than the budget, and never fails: what goes
     /// wrong with an endpoint becomes a decision by its policies.
     pub async fn consult(&self, event: &Event, existing: &TokenClaims) -> Verdict {
+        self.consult_again(event, existing, &[]).await
+    }
+
+    /// The same at a refresh: an interceptor with `on_refresh = "reuse"` is not called where its earlier ALLOW is among
+    /// `remembered`.
+    pub async fn consult_again(&self, event: &Event, existing: &TokenClaims, remembered: &[Remembered]) -> Verdict {
         let budget = Budget::start(self.budget);
         let mut consultations = Vec::new();
+        let mut remember = Vec::new();
         let mut sum = Additions::default();
         for interceptor in self.asked_about(event) {
             let question = Question {
@@ -137,14 +144,27 @@ impl Interceptors {
                 earlier: &sum,
                 clock: &self.clock,
             };
-            let consultation = interceptor.ask(&question, budget).await;
+            let consultation = match interceptor.recall(&question, remembered) {
+                Some(consultation) => consultation,
+                None => interceptor.ask(&question, budget).await,
+            };
             if consultation.effect == Effect::Deny {
                 let message = consultation.message.clone();
                 consultations.push(consultation);
                 return Verdict {
                     decision: Decision::Deny { message },
                     consultations,
+                    remember: Vec::new(),
                 };
+            }
+            // A policy that let the request through is no verdict: the next refresh asks.
+            if interceptor.settings.on_refresh == OnRefresh::Reuse
+                && matches!(consultation.decided_by, DecidedBy::Endpoint | DecidedBy::Remembered)
+            {
+                remember.push(Remembered {
+                    interceptor: consultation.interceptor.clone(),
+                    claims: consultation.claims.clone(),
+                });
             }
             let added = consultation.additions.clone();
             sum.access_token.extend(added.access_token);
@@ -155,6 +175,7 @@ impl Interceptors {
         Verdict {
             decision: Decision::Allow(sum),
             consultations,
+            remember,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod activity;
 mod bounded;
+mod client_certificate;
 mod connection;
 mod limits;
 mod patient;
@@ -18,7 +19,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use self::limits::Places;
-pub use self::settings::{Settings, Tls};
+pub use self::{
+    client_certificate::ClientCertificate,
+    settings::{ClientCertificates, Settings, Tls},
+};
 use crate::{body::Body, metrics::Metrics, misconfigured::Misconfigured};
 
 /// A bound socket and what its connections may do.

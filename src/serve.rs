@@ -227,6 +227,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         }
         _ => None,
     };
+    let certificate_header = keep(&mut findings, config.upstream.client_certificate_header.header());
     let geo = keep(&mut findings, Geo::open(&config.geo, base));
     let telemetry = Telemetry::start(&config.telemetry, &config.environment, base, metrics.clone());
     let telemetry = keep(&mut findings, telemetry);
@@ -256,7 +257,17 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         Some(page),
         Some(interceptors),
         Some(relying_parties),
-    ) = (outside, upstream, preset, reissuer, page, interceptors, relying_parties)
+        Some(certificate_header),
+    ) = (
+        outside,
+        upstream,
+        preset,
+        reissuer,
+        page,
+        interceptors,
+        relying_parties,
+        certificate_header,
+    )
     else {
         return Err(findings);
     };
@@ -282,7 +293,10 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         egress: config.upstream.egress,
         upstream_keys: config.jwks.upstream_keys,
         relying_parties,
+        opaque: config.tokens.opaque,
+        audience: config.tokens.audience.clone(),
         warn_size: config.tokens.warn_size,
+        certificate_header,
         geo: geo.unwrap_or_default(),
         service_account,
         late_signup: config.upstream.late_signup,

@@ -2,6 +2,7 @@
 //! are told of a logout in its place.
 
 mod answer;
+mod certificate_header;
 mod connect;
 mod error;
 mod hops;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use self::connect::Towards;
 pub use self::{
+    certificate_header::{CertificateForm, CertificateHeader, CertificateHeaderSettings},
     error::UpstreamError,
     relying_parties::{LogoutSettings, RelyingParties, RelyingParty, Told, Untold},
     remembered::{Document, Lifetime, Remembered},

@@ -104,7 +104,7 @@ pub struct Entry {
     /// How long that took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// The event that was sent.
+    /// The event that was sent, or would have been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Value>,
     /// The answer that came back.

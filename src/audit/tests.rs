@@ -15,7 +15,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     event::{Context, Event, Trigger},
-    verdict::{Additions, Consultation, DecidedBy, Effect},
+    verdict::{Additions, Claims, Consultation, DecidedBy, Effect},
 };
 
 fn settings() -> Settings {
@@ -83,6 +83,7 @@ fn consultation() -> Consultation {
         failure: None,
         message: None,
         reason: Some("paid until May".into()),
+        claims: Claims::default(),
         additions: Additions {
             access_token: serde_json::from_value(json!({"plan": "gold", "seats": 40})).unwrap(),
             id_token: serde_json::from_value(json!({"plan": "gold"})).unwrap(),

@@ -35,6 +35,7 @@ struct Page {
 /// A route.
 struct Line {
     name: String,
+    summary: String,
     methods: String,
     path: String,
     trigger: String,
@@ -100,6 +101,7 @@ impl Line {
     fn of(route: &Route, own: bool) -> Self {
         Self {
             name: route.name.clone(),
+            summary: route.summary.clone().unwrap_or_default(),
             methods: if route.methods.is_empty() {
                 "any".into()
             } else {
@@ -208,6 +210,9 @@ fn describe(console: &Console, found: &Found, steps: &mut Vec<Step>) {
         "route",
         format!("`{}`: the path is `{path}`{sign}", route.name),
     ));
+    if let Some(summary) = &route.summary {
+        steps.push(Step::new("info", "what it is", summary.clone()));
+    }
     if let Some(reason) = &found.refusal {
         steps.push(Step::new("stop", "refused", reason.clone()));
         return;

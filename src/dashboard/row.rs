@@ -129,6 +129,7 @@ pub(super) fn kind_word(kind: Kind) -> &'static str {
 pub(super) fn by(decider: &Decider) -> String {
     match decider {
         Decider::Interceptor(DecidedBy::Endpoint) => "endpoint".into(),
+        Decider::Interceptor(DecidedBy::Remembered) => "remembered".into(),
         Decider::Interceptor(DecidedBy::OnFailure) => "on_failure".into(),
         Decider::Interceptor(DecidedBy::OnInvalid) => "on_invalid".into(),
         Decider::Interceptor(DecidedBy::Breaker) => "breaker".into(),

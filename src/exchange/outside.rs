@@ -98,7 +98,7 @@ impl Outside {
         }
     }
 
-    /// Whether this is one of the proxies whose word counts.
+    /// Whether what this address says of a client is believed.
     pub fn trusts(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.trusted_proxies.iter().any(|network| network.contains(&ip))

@@ -16,11 +16,20 @@ use crate::{
     exchange::Exchange,
     facts::{self, Materials},
     refusal::Refusal,
-    verdict::{Additions, DecidedBy, Decision},
+    verdict::{Additions, DecidedBy, Decision, Remembered},
 };
 
 /// How many events one request may make (users of an import). More are refused: each would wait for its answer in turn.
 const MOST_EVENTS: usize = 50;
+
+/// What ALLOW comes to.
+#[derive(Default)]
+pub(super) struct Allowed {
+    /// What it adds.
+    pub(super) additions: Additions,
+    /// What is kept with the refresh token.
+    pub(super) remember: Vec<Remembered>,
+}
 
 impl Gate {
     /// A gate before: ask, then forward what was judged.
@@ -36,8 +45,8 @@ impl Gate {
         let mut allowed = Vec::new();
         for item in items(recognised)? {
             let event = self.event_before(exchange, recognised, trigger, caller, item)?;
-            let additions = self.ask(&event, &TokenClaims::default()).await?;
-            allowed.push((event, additions));
+            let asked = self.ask(&event, &TokenClaims::default(), &[]).await?;
+            allowed.push((event, asked.additions));
         }
         let answer = self.forward(exchange, recognised).await?;
         if !answer.status().is_client_error() && !answer.status().is_server_error() {
@@ -46,24 +55,34 @@ impl Gate {
         Ok(answer)
     }
 
-    /// Asks whoever applies, records every consultation, and gives what ALLOW adds. About a session only once its user was
-    /// asked about.
+    /// Asks whoever applies, except those whose `remembered` ALLOW counts again, records every consultation, and gives what ALLOW
+    /// comes to. About a session only once its user was asked about.
     ///
     /// # Errors
     /// DENY, a failure policy's deny, or an audit that cannot be written.
-    pub(super) async fn ask(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
+    pub(super) async fn ask(
+        &self,
+        event: &Event,
+        existing: &TokenClaims,
+        remembered: &[Remembered],
+    ) -> Result<Allowed, Refusal> {
         if event.trigger == Trigger::PreSessionCreation {
             self.late_signup(event).await?;
         }
-        self.ask_now(event, existing).await
+        self.ask_now(event, existing, remembered).await
     }
 
-    pub(super) async fn ask_now(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
+    pub(super) async fn ask_now(
+        &self,
+        event: &Event,
+        existing: &TokenClaims,
+        remembered: &[Remembered],
+    ) -> Result<Allowed, Refusal> {
         if !self.interceptors.applies(event) {
-            return Ok(Additions::default());
+            return Ok(Allowed::default());
         }
         let paused = self.metrics.paused(event.trigger);
-        let verdict = self.interceptors.consult(event, existing).await;
+        let verdict = self.interceptors.consult_again(event, existing, remembered).await;
         drop(paused);
         self.metrics.judged(event.trigger, &verdict);
         self.record_consults(event, &verdict);
@@ -72,7 +91,10 @@ impl Gate {
             .await
             .map_err(|e| Refusal::ourselves(format!("the audit cannot be written: {e}")))?;
         match verdict.decision {
-            Decision::Allow(additions) => Ok(additions),
+            Decision::Allow(additions) => Ok(Allowed {
+                additions,
+                remember: verdict.remember,
+            }),
             Decision::Deny { message } => Err(denial(
                 message,
                 &verdict.consultations.last().map(|c| (c.decided_by, &c.interceptor)),

@@ -24,11 +24,11 @@ use self::{
 };
 use super::{
     Gate,
-    issued::{Issued, Reissued},
+    issued::{About, Issued, Reissued},
     recognise::Recognised,
     request::ClientAuthentication,
     revoke::Revocation,
-    tokens::Grant,
+    tokens::{Grant, Target},
 };
 use crate::{
     body::{self, Body},
@@ -166,6 +166,8 @@ impl Gate {
             captures: &captures,
             query: &asked.query,
             context: asked.context.clone(),
+            memory: None,
+            target: Target::default(),
         };
         let opened = self.open(&grant, response).await?;
         grant.client_id = opened.client_id.as_deref();
@@ -247,11 +249,21 @@ impl Gate {
             }
         };
         let audience = outer.as_ref().and_then(|outer| outer.claims().get("aud")?.as_str());
+        // In a JWT around the response it may be a number.
+        let seconds = match outer.as_ref().and_then(|outer| outer.claims().get("expires_in")) {
+            Some(Value::Number(seconds)) => seconds.as_i64(),
+            _ => parameter("expires_in")?.and_then(|seconds| seconds.parse().ok()),
+        };
         Ok(Opened {
             issued: Issued {
                 access_token: parameter("access_token")?,
                 id_token: parameter("id_token")?,
                 refresh_token: None,
+                about: About {
+                    token_type: parameter("token_type")?,
+                    expires_in: seconds,
+                    scope: parameter("scope")?,
+                },
             },
             code: parameter("code")?,
             state: parameter("state")?,

@@ -4,11 +4,11 @@ use serde_json::{Map, Value};
 
 use super::{
     Interceptor,
-    answer::{Answer, Claims, Placing},
+    answer::{Answer, Placing},
 };
 use crate::{
     event::{TokenClaims, Trigger},
-    verdict::Additions,
+    verdict::{Additions, Claims},
 };
 
 /// A claim that an interceptor may not set as it did.

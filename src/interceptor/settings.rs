@@ -32,6 +32,10 @@ pub struct Settings {
     /// What happens when the endpoint gives an answer that cannot be taken: `deny` (the default) or `allow`.
     #[serde(default)]
     pub on_invalid: Policy,
+    /// What happens at a refresh: `consult` (the default) asks again, `reuse` takes the claims of the last ALLOW, which are kept,
+    /// sealed, in the refresh token. For `PRE_SESSION_CREATION` only.
+    #[serde(default)]
+    pub on_refresh: OnRefresh,
     /// How often a call is repeated after a refused or reset connection, 502, 503 or 504: 0 (the default) or 1.
     #[serde(default)]
     pub retries: u32,
@@ -82,6 +86,17 @@ pub enum Policy {
     Deny,
     /// The request goes on, with nothing added.
     Allow,
+}
+
+/// Whether an interceptor is asked at a refresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRefresh {
+    /// It is.
+    #[default]
+    Consult,
+    /// Its last ALLOW counts; without one it is asked.
+    Reuse,
 }
 
 /// What an event is compared with. Within a list one match is enough; every list that is given must match.
@@ -187,6 +202,12 @@ impl Settings {
             "on_failure",
             "`on_failure` must be written for PRE_SESSION_CREATION",
             "`deny` logs nobody in while the endpoint is away; `allow` lets sessions through without its claims",
+        );
+        expect(
+            self.on_refresh == OnRefresh::Consult || self.trigger == Trigger::PreSessionCreation,
+            "on_refresh",
+            "only the tokens of PRE_SESSION_CREATION are refreshed",
+            "leave it out here",
         );
         expect(
             self.retries <= 1,

@@ -20,6 +20,7 @@ pub(super) const DECIDED_BY: &[&str] = &[
     "breaker",
     "concurrency_cap",
     "fail_open_limit",
+    "remembered",
 ];
 pub(super) const FAULTS: &[&str] = &["denied", "failed_closed", "client", "upstream", "ourselves"];
 pub(super) const TOKENS: &[&str] = &["access_token", "id_token", "statement"];
@@ -45,5 +46,6 @@ pub fn decider(decided_by: DecidedBy) -> &'static str {
         DecidedBy::Breaker => "breaker",
         DecidedBy::ConcurrencyCap => "concurrency_cap",
         DecidedBy::FailOpenLimit => "fail_open_limit",
+        DecidedBy::Remembered => "remembered",
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::submission::{Submission, masked};
 use crate::{
-    audit::{Kind, MASK, Record, redact},
+    audit::{Decider, Kind, MASK, Record, redact},
     event::Trigger,
     interceptor::{ClaimsMember, Interceptors},
     verdict::{DecidedBy, Effect, FailureKind},
@@ -83,9 +83,13 @@ pub struct Pace {
 }
 
 /// Asks about every recorded consultation again: as a dry run, with fresh ids, time stamps and signatures. The outcomes come in the order
-/// of the records.
+/// of the records. Those of an answer that was remembered are left out: nobody was asked then.
 pub async fn replay(interceptors: &Interceptors, records: Vec<Record>, pace: Pace, now: Timestamp) -> Vec<Replayed> {
-    let repeated = records.into_iter().map(|record| async move {
+    let remembered = Some(Decider::Interceptor(DecidedBy::Remembered));
+    let asked = records
+        .into_iter()
+        .filter(|record| record.entry.decided_by != remembered);
+    let repeated = asked.map(|record| async move {
         match pace.until {
             Some(until) if Instant::now() >= until => Replayed {
                 outcome: Outcome::Skipped {
@@ -190,7 +194,7 @@ fn prepare<'r>(
 /// What the record says was done.
 fn recorded(record: &Record) -> Said {
     let entry = &record.entry;
-    let by_endpoint = entry.decided_by == Some(crate::audit::Decider::Interceptor(DecidedBy::Endpoint));
+    let by_endpoint = entry.decided_by == Some(Decider::Interceptor(DecidedBy::Endpoint));
     Said::new(
         entry.decision,
         entry.message.clone(),

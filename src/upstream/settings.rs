@@ -6,7 +6,7 @@ use http::Uri;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::service;
+use super::{certificate_header::CertificateHeaderSettings, service};
 use crate::{clock::Period, misconfigured::Misconfigured};
 
 /// The identity provider behind the proxy.
@@ -43,6 +43,10 @@ pub struct Settings {
     /// Default: `block` where a PRE_SESSION_CREATION interceptor has `on_failure = "deny"`, else `allow`.
     #[serde(default)]
     pub saml: Option<Saml>,
+    /// The header in which the provider finds the TLS certificate of a client, where `listen.tls` asks for one. A client's own
+    /// header of that name is taken out of every request. Default: `{ name = "Client-Cert", form = "rfc9440" }`.
+    #[serde(default)]
+    pub client_certificate_header: CertificateHeaderSettings,
     /// A client of the provider that may look at and change accounts at its admin API:
     /// `{ client_id = "tollgate", client_secret = { env = "…" } }`. What needs it is off without it.
     #[serde(default)]

@@ -18,6 +18,10 @@ const [keycloak, management, tollgate, rp, smtp, ciba] = await freePorts(6);
 console.log(`ports: Keycloak ${keycloak} (management ${management}), Tollgate ${tollgate}, relying party ${rp}, mail ${smtp}`);
 console.log(`logs, audits and events: ${folder}`);
 
+// How Keycloak looks for the certificates of clients: `rfc9440`, or `nginx`.
+const certificates = process.env.CERTIFICATES ?? 'rfc9440';
+const lookup = `--spi-x509cert-lookup--provider=${certificates}${certificates === 'nginx' ? ' --spi-x509cert-lookup--nginx--ssl-client-cert=ssl-client-cert' : ''}`;
+
 const env = {
   ...process.env,
   SUITE_RUN: folder,
@@ -26,8 +30,9 @@ const env = {
   KEYCLOAK_URL: `http://127.0.0.1:${keycloak}`,
   KEYCLOAK_PUBLIC: `http://127.0.0.1:${tollgate}`,
   KEYCLOAK_ADMIN: secretOf('admin'),
-  // The laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
-  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/`,
+  // Where Tollgate says which certificate a client has shown. And the laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
+  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/ ${lookup}`,
+  CERTIFICATES: certificates,
   // Whoever asks a user on another device (CIBA) is asked here.
   CIBA_PORT: String(ciba),
   TOLLGATE_PORT: String(tollgate),

@@ -73,6 +73,7 @@ pub(super) fn decided_by(decided_by: DecidedBy) -> &'static str {
         DecidedBy::Breaker => "`on_failure`, for the breaker was open",
         DecidedBy::ConcurrencyCap => "`max_concurrent`",
         DecidedBy::FailOpenLimit => "`fail_open_limit`",
+        DecidedBy::Remembered => "its earlier answer",
     }
 }
 

@@ -207,39 +207,25 @@ fn refusal(route: &Route, asked: &Question, query: &Form) -> Option<String> {
 
 /// The triggers of a request, each with what decides it.
 fn triggers(preset: &Preset, route: &Route, grant: Option<&str>) -> Vec<(Trigger, String)> {
-    let (session, machine) = (Trigger::PreSessionCreation, Trigger::PreM2mTokenCreation);
-    match (route.does, grant) {
-        (Action::Consult, _) => route
-            .trigger
-            .map(|trigger| (trigger, String::new()))
-            .into_iter()
-            .collect(),
-        (Action::Tokens, Some(grant)) => {
-            let by = format!(", by the grant `{}`", grant.escape_debug());
-            if preset.is_for_client(grant, false) {
-                vec![(machine, by)]
-            } else if preset.is_for_client(grant, true) {
-                // The verified token decides.
-                vec![
-                    (session, by),
-                    (machine, ", where the verified subject is the client".to_owned()),
-                ]
-            } else {
-                vec![(session, by)]
-            }
-        }
-        (Action::Tokens, None) => vec![
-            (
-                session,
-                ", for any other grant; `--form grant_type=…` decides it".to_owned(),
-            ),
-            (
-                machine,
-                format!(", for the grant {}", preset.machine_grants.join(" or ")),
-            ),
-        ],
+    let triggers = match route.does {
+        Action::Consult => route.trigger.into_iter().collect(),
+        Action::Tokens => preset.triggers_of(grant),
         _ => Vec::new(),
-    }
+    };
+    let by = |trigger| match (route.does, grant) {
+        (Action::Tokens, Some(grant))
+            if trigger == Trigger::PreM2mTokenCreation && !preset.is_for_client(grant, false) =>
+        {
+            ", where the verified subject is the client".to_owned()
+        }
+        (Action::Tokens, Some(grant)) => format!(", by the grant `{}`", grant.escape_debug()),
+        (Action::Tokens, None) if trigger == Trigger::PreM2mTokenCreation => {
+            format!(", for the grant {}", preset.machine_grants.join(" or "))
+        }
+        (Action::Tokens, None) => ", for any other grant; the field `grant_type` decides it".to_owned(),
+        _ => String::new(),
+    };
+    triggers.into_iter().map(|trigger| (trigger, by(trigger))).collect()
 }
 
 fn event(environment: &str, trigger: Trigger, candidate: &Candidate, form: &Form, query: &Form) -> Event {

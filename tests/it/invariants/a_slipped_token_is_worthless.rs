@@ -116,7 +116,7 @@ async fn tokens_of_other_issuers_and_opaque_ones_are_the_upstreams_to_judge() {
     let mut claims = idp.access_claims();
     claims["iss"] = json!("https://accounts.example.org");
     let foreign = keys::Key::new("x").sign(&claims);
-    for token in [foreign.as_str(), "opaque-token", "tg1.not.ours"] {
+    for token in [foreign.as_str(), "opaque-token", "tg2.not.ours"] {
         idp.stub.forget();
         assert_eq!(idp.get("/api").bearer(token).send().await.status, 200);
         let sent = idp.stub.at("/api")[0].header("authorization").unwrap().to_owned();

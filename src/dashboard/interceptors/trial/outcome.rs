@@ -116,6 +116,7 @@ fn because(consultation: &Consultation) -> String {
         DecidedBy::Breaker => "on_failure decided, for the breaker was open",
         DecidedBy::ConcurrencyCap => "max_concurrent decided",
         DecidedBy::FailOpenLimit => "fail_open_limit decided",
+        DecidedBy::Remembered => "An earlier answer decided",
     };
     let after = consultation.duration.as_millis();
     match &consultation.failure {
