@@ -35,7 +35,7 @@ pub struct Bucket {
 /// Decisions, counted by what they came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// An endpoint said ALLOW.
+    /// An endpoint said ALLOW, now or before.
     pub allowed: u64,
     /// An endpoint said DENY, or a rule refused the request.
     pub denied: u64,
@@ -88,7 +88,7 @@ impl Tally {
     }
 
     fn add(&mut self, sum: &Sum<'_>) {
-        let direct = matches!(sum.decided_by, "endpoint" | facets::RULE | "");
+        let direct = matches!(sum.decided_by, "endpoint" | "remembered" | facets::RULE | "");
         let place = match (sum.decision, direct) {
             ("allow", true) => &mut self.allowed,
             ("allow", false) => &mut self.failed_open,

@@ -53,9 +53,10 @@ struct Page {
 
 impl Page {
     /// The values of `decided_by`, with their words.
-    fn deciders() -> [(&'static str, &'static str); 7] {
+    fn deciders() -> [(&'static str, &'static str); 8] {
         [
             ("endpoint", "the endpoint"),
+            ("remembered", "an earlier answer"),
             ("on_failure", "on_failure"),
             ("on_invalid", "on_invalid"),
             ("breaker", "the breaker"),
