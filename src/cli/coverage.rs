@@ -38,14 +38,15 @@ pub(super) fn run(config: &Path, arguments: &Arguments, out: &mut impl Write) ->
         return Ok(Outcome::Well);
     }
     let config = load(config)?;
-    let preset = Preset::load(&config.upstream.preset, &config.routes).map_err(|wrong| config.errors([&wrong]))?;
+    let preset =
+        Preset::load(&config.upstream.preset, &config.base, &config.routes).map_err(|wrong| config.errors([&wrong]))?;
     table::write(&preset, |route| config.is_in_force(route), out)?;
     open::write(&config, &preset, out)?;
     Ok(Outcome::Well)
 }
 
 fn built_in(name: &str, out: &mut impl Write) -> Result<(), Stop> {
-    let preset = Preset::load(name, &[]).map_err(|wrong| Stop::Usage(wrong.to_string()))?;
+    let preset = Preset::load(name, Path::new("."), &[]).map_err(|wrong| Stop::Usage(wrong.to_string()))?;
     table::write(&preset, |_| true, out)
 }
 

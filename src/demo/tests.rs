@@ -1,6 +1,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
+    path::Path,
 };
 
 use super::*;
@@ -21,7 +22,7 @@ async fn the_configuration_is_one_that_every_module_takes() {
     let file: toml::Table = toml::from_str(&text).unwrap();
 
     let routes: Vec<Route> = section(&file, "route");
-    let preset = Preset::load("generic", &routes).unwrap();
+    let preset = Preset::load("generic", Path::new("."), &routes).unwrap();
     for path in ["/signup", "/api/users", "/api/organizations/org_tea/invitations"] {
         assert!(preset.candidates("POST", path)[0].route.trigger.is_some(), "{path}");
         assert!(preset.candidates("GET", path).is_empty(), "{path}");

@@ -15,7 +15,8 @@ use crate::{clock::Period, misconfigured::Misconfigured};
 pub struct Settings {
     /// Where it listens: `http://127.0.0.1:8080`. A path, such as `/auth`, is where the provider has its own.
     pub url: String,
-    /// What it is: `keycloak`, or `generic` for any provider with a discovery document. Default: `generic`.
+    /// What it is: `keycloak`; `generic` for any provider with a discovery document; or the path of a preset of your own, which
+    /// ends in `.toml`. Default: `generic`.
     #[serde(default = "generic")]
     pub preset: String,
     /// `preserve`: the provider already calls itself by `public_url`, and `iss` stays as it is. Default: `preserve`.

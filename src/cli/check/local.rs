@@ -198,7 +198,7 @@ pub(super) fn interceptors(
 
 /// An interceptor that may keep the operator out of the admin console of their own provider.
 pub(super) fn lock_out(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
-    if config.upstream.preset != "keycloak" {
+    if !is_keycloak(config) {
         return Ok(());
     }
     let risky = config.interceptors.iter().filter(|settings| {
@@ -274,7 +274,7 @@ pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
     let sessions =
         |settings: &interceptor::Settings| settings.enabled && settings.trigger == Trigger::PreSessionCreation;
     let asked = config.interceptors.iter().any(sessions);
-    if config.upstream.preset != "keycloak" {
+    if !is_keycloak(config) {
         return Ok(());
     }
     let why = match config.upstream.saml {
@@ -291,6 +291,11 @@ pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
         ),
         Saml::Allow => findings.note("SAML", format!("passes, {why}")),
     }
+}
+
+/// Whether the preset is Keycloak's, or the operator's own edition of it.
+pub(super) fn is_keycloak(config: &Config) -> bool {
+    config.preset().is_ok_and(|preset| preset.name == "keycloak")
 }
 
 /// Whether it would be asked when an administrator logs in to, or acts in, the realm `master`. One that cannot be built

@@ -1,5 +1,7 @@
 //! `tollgate coverage`, and the page that is made with it.
 
+use std::path::Path;
+
 use std::fs;
 
 use tollgate::preset::Preset;
@@ -21,7 +23,7 @@ fn the_page_is_what_the_presets_say() {
 #[test]
 fn every_row_of_every_preset_is_listed() {
     for name in Preset::names() {
-        let preset = Preset::load(name, &[]).unwrap();
+        let preset = Preset::load(name, Path::new("."), &[]).unwrap();
         let said = Place::empty().say(&["coverage", "--preset", name]);
         assert_eq!(said.code, 0, "{}", said.err);
         for route in &preset.routes {

@@ -196,7 +196,7 @@ async fn no_request_makes_a_series_whatever_it_names() {
 
 #[test]
 fn a_scrape_has_as_many_series_as_the_page_says() {
-    let preset = Preset::load("keycloak", &[]).unwrap();
+    let preset = Preset::load("keycloak", std::path::Path::new("."), &[]).unwrap();
     let known = Known {
         interceptors: vec![("one", Trigger::PreSignup), ("two", Trigger::PreSessionCreation)],
         operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),

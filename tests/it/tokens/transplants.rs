@@ -268,12 +268,6 @@ const PLACES: &[Place] = &[
         "/protocol/openid-connect/ext/par/request",
         By::Form("id_token_hint", &[]),
     ),
-    place(
-        "CIBA",
-        "POST",
-        "/protocol/openid-connect/ext/ciba/auth",
-        By::Form("id_token_hint", &[]),
-    ),
     place("exchange, subject", "POST", TOKEN, By::Form("subject_token", EXCHANGE)),
     place("exchange, actor", "POST", TOKEN, By::Form("actor_token", EXCHANGE)),
     place("JWT bearer", "POST", TOKEN, By::Form("assertion", JWT_BEARER)),

@@ -232,9 +232,9 @@ describe('the front channel', () => {
   test('a login that was begun past Tollgate with a token response ends without a token', async () => {
     // The upstream's own page for an implicit request, its form posted through the front door.
     const direct = world.visitor();
-    direct.origin = world.keycloak.url;
+    direct.via = world.keycloak.url;
     let page = await direct.send({ target: `${paths.auth}?${form(authorization({ response_type: 'id_token token' }))}` });
-    direct.origin = world.origin;
+    direct.via = world.origin;
     page = await direct.submit(firstForm(page.text), { username: 'bob' });
     const { path, query, fields } = firstForm(page.text);
     const answer = await direct.send({ method: 'POST', target: `${path}?${query}`, headers: { 'Content-Type': urlencoded }, body: form({ ...fields, username: 'bob', password: world.secretOf('bob') }) });

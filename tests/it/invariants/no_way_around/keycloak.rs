@@ -244,6 +244,13 @@ async fn every_way_of_making_an_account_for_somebody_is_an_invitation() {
         let event = idp.hook.event(Trigger::PreUserInvitation);
         assert_eq!(event["data"]["organization"]["id"], "o1", "{path}");
     }
+    // Keycloak takes the spaces off and invites.
+    let spaced = idp
+        .post(&format!("{organization}/invite-user"))
+        .body(FORM, "email=+eve%40evil.example+");
+    assert_eq!(spaced.send().await.status, 403);
+    let event = idp.hook.event(Trigger::PreUserInvitation);
+    assert_eq!(event["data"]["user"]["email"], "eve@evil.example");
     for mail in ["execute-actions-email", "reset-password-email", "send-verify-email"] {
         let path = format!("/admin/realms/tg/users/u1/{mail}?lifespan=60");
         for body in [
