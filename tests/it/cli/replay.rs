@@ -120,6 +120,18 @@ async fn filters_choose_what_is_replayed_and_no_difference_is_well() {
     assert!(said.out.contains("2 replayed"), "{}", said.out);
     assert_eq!(server.requests().len(), 3);
     assert_eq!(place.say(&["replay", "--user", "nobody"]).code, 2);
+    let remembered = Entry {
+        decided_by: Some(Decider::Interceptor(DecidedBy::Remembered)),
+        ..consultation("dan@example.com", allow("bronze"))
+    };
+    record(place.path(), vec![remembered]).await;
+    let said = place.say(&["replay", "--user", "dan@example.com"]);
+    assert_eq!(said.code, 0, "nobody was asked then: {}{}", said.out, said.err);
+    assert!(
+        said.out.starts_with("0 replayed") && server.requests().is_empty(),
+        "{}",
+        said.out
+    );
 }
 
 #[tokio::test]
