@@ -43,6 +43,7 @@ pub use self::{
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
+    redaction::{MASK, redact},
     retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
     sqlite::StoreError,

@@ -36,7 +36,7 @@ pub use self::{
 use self::{read::read, source::Source};
 use crate::{
     audit, clock::Period, dashboard, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, telemetry,
-    token, upstream,
+    token, trial, upstream,
 };
 
 /// A configuration that was read completely. What its values come to is judged where modules are built from them;
@@ -66,6 +66,9 @@ pub struct Config {
     /// The listener for the operator.
     #[serde(default)]
     pub admin: dashboard::Settings,
+    /// How interceptors are tried out.
+    #[serde(default)]
+    pub test: trial::Settings,
     /// Where clients are.
     #[serde(default)]
     pub geo: geo::Settings,

@@ -29,5 +29,6 @@ pub mod secret;
 pub mod serve;
 pub mod telemetry;
 pub mod token;
+pub mod trial;
 pub mod upstream;
 pub mod verdict;

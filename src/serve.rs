@@ -141,6 +141,7 @@ impl Fronts {
                 origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
             },
             audit: config.audit.clone(),
+            test: config.test.clone(),
             base: config.base.clone(),
             secret: config
                 .tokens

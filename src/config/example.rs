@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use super::tree::{self, Node};
 
 /// Settings that must be there or are often mistaken; `*` is the index of a list item.
-pub(super) const EXAMPLES: [(&str, &str); 43] = [
+pub(super) const EXAMPLES: [(&str, &str); 44] = [
     ("environment", "environment = \"prod-eu\""),
     ("consult_budget", "consult_budget = \"10s\""),
     (
@@ -58,6 +58,7 @@ pub(super) const EXAMPLES: [(&str, &str); 43] = [
     ("admin.login.client_id", "client_id = \"tollgate-admin\""),
     ("admin.login.roles", "roles = \"/realm_access/roles\""),
     ("admin.login.operators", "operators = [\"tollgate-operator\"]"),
+    ("test.cases", "cases = \"cases\""),
     ("denial.status", "status = 400"),
     ("denial.page", "page = \"denied.html\""),
     ("log.format", "format = \"text\""),

@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{access::Access, records::Records};
-use crate::{audit, clock::Clock, gate::preview::Preview, secret::Secret};
+use super::{access::Access, interceptors::Trials, records::Records};
+use crate::{audit, clock::Clock, gate::preview::Preview, secret::Secret, trial};
 
 /// What a dashboard is made of.
 pub struct Parts {
@@ -16,6 +16,8 @@ pub struct Parts {
     pub installation: Installation,
     /// Where records are.
     pub audit: audit::Settings,
+    /// How interceptors are tried out.
+    pub test: trial::Settings,
     /// The folder of `proxy.toml`.
     pub base: PathBuf,
     /// What cookies are sealed with: the secret of the capsules, which all replicas share.
@@ -56,6 +58,7 @@ pub(super) struct Console {
     pub(super) gate: Preview,
     pub(super) installation: Installation,
     pub(super) records: Records,
+    pub(super) trials: Trials,
     pub(super) access: Access,
     pub(super) clock: Clock,
     pub(super) started: Timestamp,
@@ -70,6 +73,7 @@ impl Console {
         Arc::new(Self {
             gate: parts.gate,
             installation: parts.installation,
+            trials: Trials::new(&parts.test, &parts.base),
             records: Records::new(parts.audit, parts.base, parts.clock.clone()),
             access,
             started: parts.clock.now(),

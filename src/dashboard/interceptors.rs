@@ -4,6 +4,8 @@ mod configuration;
 mod logs;
 mod trial;
 
+pub(super) use self::trial::Trials;
+
 use askama::Template;
 use axum::{Extension, Router, extract::State, response::Response, routing::get};
 

@@ -47,6 +47,11 @@ impl Records {
             .await
     }
 
+    /// The records of an id, the beginning of one, a number, or a request's id.
+    pub(super) async fn named(&self, name: String) -> Result<Vec<Record>, ReadError> {
+        self.read(move |reader, _| reader.named(&name)).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&Reader, Timestamp) -> Result<T, ReadError> + Send + 'static,

@@ -5,6 +5,7 @@ mod hostile;
 mod log;
 mod login;
 mod pages;
+mod trial;
 
 use std::fs;
 

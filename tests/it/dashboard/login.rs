@@ -142,12 +142,12 @@ async fn a_viewer_looks_and_does_not_act() {
     let session = cookie(&log_in(&world, &dashboard).await, "tollgate-admin");
     let routes = get(&dashboard, "/routes", &session).await.text();
     assert!(routes.contains(">viewer<"), "{routes}");
-    let post = |target: &'static str, csrf: String| {
+    let post = |target: String, csrf: String| {
         let (dashboard, session) = (dashboard.clone(), session.clone());
         async move {
             let fields = [("csrf", csrf.as_str()), ("method", "GET"), ("url", "/")];
             dashboard
-                .call("POST", target)
+                .call("POST", &target)
                 .header("cookie", &session)
                 .form(&fields)
                 .send()
@@ -156,11 +156,17 @@ async fn a_viewer_looks_and_does_not_act() {
         }
     };
     assert_eq!(
-        post("/routes", csrf(&routes)).await,
+        post("/routes".into(), csrf(&routes)).await,
         200,
         "asking what would happen is no act"
     );
-    assert_eq!(post("/interceptors/PRE_SIGNUP/test", csrf(&routes)).await, 403);
+    let tab = get(&dashboard, "/interceptors/PRE_SIGNUP/test", &session).await.text();
+    assert!(tab.contains("readonly") && !tab.contains("value=\"run\""), "{tab}");
+    for target in ["", "/check", "/cases", "/replay"] {
+        let target = format!("/interceptors/PRE_SIGNUP/test{target}");
+        assert_eq!(post(target, csrf(&routes)).await, 403);
+    }
+    assert!(world.hook.asked(Trigger::PreSignup).is_empty());
 }
 
 #[tokio::test]

@@ -112,5 +112,8 @@ async fn a_piece_of_a_token_is_neither_signed_nor_passed_as_an_opaque_one() {
     }
     idp.hands_out(json!({"access_token": "opaque", "token_type": "Bearer"}));
     let wrapped = idp.redeem().await.json();
-    assert!(wrapped["access_token"].as_str().unwrap().starts_with("tg1."), "{wrapped}");
+    assert!(
+        wrapped["access_token"].as_str().unwrap().starts_with("tg1."),
+        "{wrapped}"
+    );
 }
