@@ -1,0 +1,51 @@
+// Every page of the dashboard, by a name for files and tests.
+
+import { mallory, named } from './world.mjs';
+
+const session = `/interceptors/${encodeURIComponent(named.PRE_SESSION_CREATION)}`;
+
+/** `[name, address, act]`: `act` is done on the page once it is there. */
+export async function pages(world) {
+  const records = await world.records();
+  const seq = (what, fits) => {
+    const found = records.find(fits);
+    if (!found) throw new Error(`no record of ${what}`);
+    return found.seq;
+  };
+  const denied = seq('a denied login', (record) => record.user?.email === mallory.email || JSON.stringify(record).includes(mallory.email));
+  const allowed = seq('an allowed login', (record) => JSON.stringify(record).includes('new_editor') || JSON.stringify(record).includes('ada@example.com'));
+  const failed = seq('a failed call', (record) => JSON.stringify(record).includes('oliver@example.com'));
+  return [
+    ['overview', '/'],
+    ['overview-table', '/?range=24h', (page) => page.getByText('The same as a table').click()],
+    ['interceptors', '/interceptors'],
+    ['interceptor-configuration', session],
+    ['interceptor-log', `${session}/log`],
+    ['interceptor-test', `${session}/test?record=${denied}`, run],
+    ['interceptor-test-idle', `${session}/test`],
+    ['log', '/log'],
+    ['log-filtered', `/log?user=${encodeURIComponent(mallory.email)}&decision=deny&since=24h`],
+    ['log-nothing', '/log?user=nobody@example.com'],
+    ['log-wrong', '/log?since=yesterday-ish'],
+    ['record-denied', `/log/${denied}`],
+    ['record-allowed', `/log/${allowed}`],
+    ['record-failed', `/log/${failed}`],
+    ['routes', '/routes'],
+    ['routes-explained', '/routes', explain],
+    ['keys', '/keys'],
+    ['no-such-page', '/nothing-here'],
+  ];
+}
+
+async function run(page) {
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.locator('#verdict-title').waitFor();
+}
+
+async function explain(page) {
+  await page.fill('#method', 'POST');
+  await page.fill('#url', '/token');
+  await page.fill('#form', 'grant_type=password');
+  await page.click('#explain');
+  await page.locator('#explanation').waitFor();
+}
