@@ -17,6 +17,7 @@ pub(super) use self::filter::Filter;
 use super::{
     access::Visitor,
     console::Shared,
+    escape::filters,
     failure,
     frame::{Frame, Section, moment, show},
     row::{Row, kind_word},

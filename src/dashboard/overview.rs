@@ -15,6 +15,7 @@ use super::{
     attention::{self, Notice},
     chart::{self, Chart},
     console::{Console, Shared},
+    escape::filters,
     failure,
     frame::{Frame, Section, moment, show, span},
     interceptors::Breaker,

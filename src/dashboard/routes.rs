@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{
     access::Visitor,
     console::{Console, Shared},
+    escape::filters,
     frame::{Frame, Section, show},
 };
 use crate::{

@@ -26,6 +26,7 @@ use crate::{
     dashboard::{
         access::Visitor,
         console::{Console, Shared},
+        escape::filters,
         frame::{Frame, Section, show},
     },
     interceptor::Interceptor,

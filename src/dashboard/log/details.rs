@@ -13,6 +13,7 @@ use crate::{
     dashboard::{
         access::Visitor,
         console::Shared,
+        escape::filters,
         failure,
         frame::{Frame, Section, moment, show},
         row::{self, Outcome, Row},

@@ -1,9 +1,8 @@
 // Chromium with a profile of its own, and pages that note whatever goes wrong in them.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -37,7 +36,9 @@ export class Browser {
     const page = await this.context.newPage();
     page.faults = [];
     page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type())) page.faults.push(`console: ${message.text()}`);
+      // A page that is an error, such as "no such page", says so in its status, and Chromium notes that; an asset has to be there.
+      const isStatus = /the server responded with a status of 4\d\d/.test(message.text()) && !message.location().url.includes('/assets/');
+      if (['error', 'warning'].includes(message.type()) && !isStatus) page.faults.push(`console: ${message.text()}`);
     });
     page.on('pageerror', (error) => page.faults.push(`script: ${error}`));
     page.on('dialog', (dialog) => {

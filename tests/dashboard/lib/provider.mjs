@@ -39,6 +39,7 @@ export class Provider {
           issuer: this.issuer,
           authorization_endpoint: `${this.issuer}/authorize`,
           token_endpoint: `${this.issuer}/token`,
+          revocation_endpoint: `${this.issuer}/revoke`,
           jwks_uri: `${this.issuer}/jwks`,
           id_token_signing_alg_values_supported: ['ES256'],
         });
@@ -46,6 +47,8 @@ export class Provider {
         return answer(200, { keys: [{ ...publicKey.export({ format: 'jwk' }), kid, alg: 'ES256', use: 'sig' }] });
       case '/token':
         return answer(200, this.#tokens(fields));
+      case '/revoke':
+        return answer(200, {});
       default:
         return answer(201, {});
     }

@@ -62,6 +62,7 @@ trigger = "${trigger}"
 endpoint = "${this.hooks.url}/${trigger.toLowerCase()}"
 secret = { file = "hook.key" }
 on_failure = "${trigger === 'PRE_SIGNUP' ? 'allow' : 'deny'}"
+breaker = { failures_in_a_row = 1000, minimum_calls = 1000 }
 `,
     );
     return `environment = "${environment}"
@@ -131,9 +132,9 @@ ${interceptors.join('')}`;
     return this.#post(`/organizations/${organization}/invitations`, JSON.stringify({ email }), 'application/json');
   }
 
-  /** How many records there are, by the export. */
+  /** Every record there is. */
   async records() {
-    const listed = await run(binary, ['audit', 'list', '--json', '--config', this.config], { cwd: this.folder });
+    const listed = await run(binary, ['audit', 'list', '--json', '--limit', '100000', '--config', this.config], { cwd: this.folder });
     if (listed.code !== 0) throw new Error(`\`tollgate audit list\` ended with ${listed.code}: ${listed.stderr}`);
     const text = listed.stdout.trim();
     return text.startsWith('[') ? JSON.parse(text) : text.split('\n').filter(Boolean).map((line) => JSON.parse(line));
@@ -146,7 +147,7 @@ ${interceptors.join('')}`;
     hooks.decide('PRE_SIGNUP', (event) => {
       const email = event.interceptor_context.user_email;
       if (email.startsWith('oliver')) return answer('<h1>502 Bad Gateway</h1>', 502, { 'content-type': 'text/html' });
-      return disposable(email) ? deny('Please sign up with a permanent e-mail address.', { error: { message: 'Please sign up with a permanent e-mail address.', reason: 'disposable domain' } }) : allow();
+      return disposable(email) ? deny('Please sign up with a permanent e-mail address.') : allow();
     });
     hooks.decide('PRE_SESSION_CREATION', (event) => {
       const email = event.interceptor_context.user_email;
@@ -172,6 +173,6 @@ ${interceptors.join('')}`;
   }
 }
 
-export const ada = { sub: 'ada', email: 'ada@example.com', name: 'Ada Lovelace', preferred_username: 'ada', roles: ['member'] };
+export const ada = { sub: 'ada', email: 'ada@example.com', name: 'Ada Lovelace', preferred_username: 'ada' };
 export const grace = { sub: 'grace', email: 'grace@bigcorp.example', name: 'Grace Hopper', preferred_username: 'grace' };
 export const mallory = { sub: 'mallory', email: 'mallory@example.net', name: 'Mallory', preferred_username: 'mallory' };

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::{escape::in_json, trial::Mark};
+use crate::{dashboard::escape::filters, escape::in_json, trial::Mark};
 
 /// A text with marks.
 pub(super) struct Editor {
