@@ -8,7 +8,7 @@ const session = `/interceptors/${encodeURIComponent(named.PRE_SESSION_CREATION)}
 export async function pages(world) {
   const records = await world.records();
   const record = (trigger, email) => {
-    const found = records.find((one) => one.trigger === trigger && one.user_email === email);
+    const found = records.find((one) => one.kind === 'consult' && one.trigger === trigger && one.user_email === email);
     if (!found) throw new Error(`no record of ${trigger} for ${email}`);
     return found.seq;
   };

@@ -36,7 +36,7 @@ test('a denied login is found by its e-mail address, tried again with another ev
   await page.getByRole('link', { name: 'Clear' }).waitFor();
   const denied = rows.filter({ hasText: 'Denied' });
   assert.equal(await denied.count(), 1);
-  assert.match(await denied.innerText(), /PRE_SESSION_CREATION[^]*Your trial has ended/);
+  assert.match(await denied.innerText(), /Your trial has ended[^]*PRE_SESSION_CREATION/);
   await denied.getByRole('link').first().click();
   await page.getByRole('heading', { name: /^Record / }).waitFor();
   assert.ok((await page.locator('main').innerText()).includes(message));
