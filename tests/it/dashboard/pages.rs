@@ -116,7 +116,7 @@ async fn a_request_that_is_pasted_is_explained_as_the_command_does() {
             "/signup",
             "email=a@b.example\nclient_id=web",
             &[
-                "`signup`",
+                "<code>signup</code>",
                 "PRE_SIGNUP",
                 "asked",
                 "not asked: its conditions do not fit",
@@ -128,7 +128,7 @@ async fn a_request_that_is_pasted_is_explained_as_the_command_does() {
         (
             "http://id.example.com/signup",
             "no equals sign",
-            &["cannot be read", "has no `=`"],
+            &["cannot be read", "has no <code>=</code>"],
         ),
     ] {
         let fields = [

@@ -149,7 +149,7 @@ async fn an_event_with_mistakes_is_marked_line_by_line_and_not_sent() {
         "Nothing was sent",
         &format!("data-line=\"{line}\">{line}:5</a> <code>/interceptor_context/device_type</code> must be"),
         &format!("<span class=\"fail\">{line}</span>"),
-        "did you mean `trace_id`?",
+        "did you mean <code>trace_id</code>?",
     ] {
         assert!(page.contains(part), "{part} is missing from {page}");
     }
