@@ -5,14 +5,22 @@
 
 mod chain;
 mod entry;
-mod escape;
+mod export;
+mod facets;
+mod files;
+mod heads;
+mod histogram;
+mod page;
 mod query;
 mod reader;
 mod record;
 mod redaction;
 mod render;
+mod retention;
 mod settings;
-mod store;
+mod sqlite;
+mod statistics;
+mod tidy;
 mod verify;
 mod writer;
 
@@ -23,16 +31,23 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::{clock::Clock, misconfigured::Misconfigured};
+use crate::{clock::Clock, metrics::Metrics, misconfigured::Misconfigured};
 
 pub use self::{
     chain::{Hash, Head},
     entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
+    export::Format,
+    heads::{Heads, Settings as HeadsSettings},
+    histogram::Histogram,
+    page::Page,
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
+    redaction::{MASK, redact},
+    retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
-    store::StoreError,
+    sqlite::StoreError,
+    statistics::{Bucket, Figures, Statistics, Tally},
     verify::{Flaw, FlawKind, Report},
 };
 
@@ -82,8 +97,18 @@ impl Audit {
     /// Opens the store of `settings`, creating it (mode 0600) where there is none, and starts its thread. A relative path is looked up
     /// below `base`, the folder of `proxy.toml`. Fails when another process writes to the same store. Blocks on the disk.
     pub fn open(settings: &Settings, base: &Path, clock: Clock) -> Result<Self, Misconfigured> {
+        Self::open_counted(settings, base, clock, Metrics::default())
+    }
+
+    /// The same, counting what is written there.
+    pub fn open_counted(
+        settings: &Settings,
+        base: &Path,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
-        let writer = writer::Writer::start(&path, clock).map_err(|error| error.misconfigured(&path))?;
+        let writer = writer::Writer::start(&path, settings, base, clock, metrics)?;
         Ok(Self { writer })
     }
 
@@ -96,6 +121,11 @@ impl Audit {
     /// Writes what is queued, closes the store and lets its lock go. Every later [`Audit::record`] fails with [`AuditError::Closed`].
     pub async fn close(&self) {
         self.writer.close().await;
+    }
+
+    /// Applies the limits of retention now, and returns when nothing is left to do; it happens by itself within a minute.
+    pub async fn tidy(&self) {
+        self.writer.tidy().await;
     }
 
     /// How the audit is, without touching the disk.

@@ -2,11 +2,13 @@
 
 mod audit;
 mod check;
+mod coverage;
 mod demo;
 mod explain;
 mod keys;
 mod outcome;
 mod paint;
+mod replay;
 mod run;
 mod test;
 
@@ -42,8 +44,12 @@ enum Command {
     Check(check::Arguments),
     /// Say what would become of a request, without sending it anywhere
     Explain(explain::Arguments),
+    /// List every way in and out of the provider and what becomes of it, as Markdown
+    Coverage(coverage::Arguments),
     /// Ask one interceptor about a sample or an event of your own; nobody obeys and nothing is recorded
     Test(test::Arguments),
+    /// Send recorded events again, and show what would be decided otherwise; nobody obeys and nothing is recorded
+    Replay(replay::Arguments),
     /// Make, list and rotate the keys that tokens are signed with
     #[command(subcommand)]
     Keys(keys::Command),
@@ -91,7 +97,9 @@ impl Cli {
             Command::Run => run::run(&load(&self.config)?),
             Command::Check(arguments) => check::run(&load(&self.config)?, &arguments, out),
             Command::Explain(arguments) => explain::run(&load(&self.config)?, &arguments, out),
+            Command::Coverage(arguments) => coverage::run(&self.config, &arguments, out),
             Command::Test(arguments) => test::run(&load(&self.config)?, &arguments, out),
+            Command::Replay(arguments) => replay::run(&load(&self.config)?, &arguments, out),
             Command::Keys(command) => keys::run(&self.config, command, out),
             Command::Audit(command) => audit::run(&self.config, command, out),
             Command::Demo(arguments) => demo::run(&arguments, out),

@@ -34,7 +34,7 @@ impl Trigger {
     ];
 
     /// The name on the wire, such as `PRE_SIGNUP`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::PreSignup => "PRE_SIGNUP",
             Self::PreSessionCreation => "PRE_SESSION_CREATION",
@@ -129,6 +129,9 @@ pub struct Context {
     /// The trace id of `traceparent` (W3C Trace Context).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// The span that consultations belong to, as `traceparent` has it; for our own headers and spans, not for the event.
+    #[serde(skip)]
+    pub traceparent: Option<String>,
     /// The upstream's realm, where it has realms.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realm: Option<String>,

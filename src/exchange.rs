@@ -90,6 +90,12 @@ impl Exchange {
         })
     }
 
+    /// Puts what follows into a span of ours, or into none if the trace is not recorded.
+    pub fn enter_span(&mut self, span: Option<u64>) {
+        self.arrival.trace = self.arrival.trace.within(span);
+        self.arrival.trace.stamp(&mut self.headers);
+    }
+
     /// The request for the upstream: canonical target, cleaned headers, this body.
     pub fn to_upstream<B>(&self, body: B) -> Request<B> {
         let mut request = Request::new(body);

@@ -13,6 +13,9 @@ mod learned;
 mod logout;
 mod metadata;
 mod natives;
+mod observe;
+mod opaque;
+pub mod preview;
 mod recognise;
 mod request;
 mod restore;
@@ -27,7 +30,7 @@ use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -38,7 +41,6 @@ use self::{
     metadata::path_of,
     natives::Natives,
     recognise::{Content, Recognised, Recognition},
-    restore::Bearer,
 };
 use crate::{
     audit::Audit,
@@ -47,11 +49,14 @@ use crate::{
     exchange::{Arrival, Exchange, Outside},
     geo::Geo,
     interceptor::Interceptors,
+    listen::ClientCertificate,
+    metrics::{self, Metrics},
     preset::Preset,
     refusal::{Occasion, Page, Refusal, Style},
     route::Action,
-    token::{Publish, Reissuer},
-    upstream::{Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
+    telemetry::Telemetry,
+    token::{Opaque, Publish, Reissuer},
+    upstream::{CertificateHeader, Egress, LateSignup, RelyingParties, ServiceAccount, Upstream, UpstreamError},
 };
 
 /// What a gate is made of.
@@ -86,14 +91,24 @@ pub struct Parts {
     pub relying_parties: RelyingParties,
     /// Whether the key set has the upstream's token keys as well.
     pub upstream_keys: Publish,
+    /// What becomes of opaque access tokens.
+    pub opaque: Opaque,
+    /// The resource servers that a JWT in the place of an opaque token may be for, the usual one first.
+    pub audience: Vec<String>,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
+    /// Where the upstream finds the certificates of clients.
+    pub certificate_header: CertificateHeader,
     /// Where clients are.
     pub geo: Geo,
     /// Acts at the upstream's admin API, where the operator gave an account for it.
     pub service_account: Option<ServiceAccount>,
     /// Which users must have been asked about before they get a token.
     pub late_signup: Option<LateSignup>,
+    /// Where all this is counted.
+    pub metrics: Metrics,
+    /// Where recognised requests leave their spans.
+    pub telemetry: Telemetry,
 }
 
 /// The line, with everything a request meets on it. Made once for a configuration, shared by all connections.
@@ -137,7 +152,9 @@ impl Gate {
 
     /// One request, from the first byte to the last. Read this to see what happens to it.
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
+        let _in_flight = self.metrics.in_flight();
         let (parts, body) = request.into_parts();
+        let certificate = parts.extensions.get::<ClientCertificate>().cloned();
         let arrival = Arrival::new(Uuid::now_v7(), self.clock.now(), Instant::now(), peer, &parts.headers);
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let mut exchange = match Exchange::read(arrival.clone(), parts, &self.outside) {
@@ -149,21 +166,30 @@ impl Gate {
                     path: &path,
                     back: None,
                 };
-                return Refusal::client(unreadable.status, unreadable.reason).into_response(&self.oauth(), &occasion);
+                let refusal = Refusal::client(unreadable.status, unreadable.reason);
+                self.metrics.refused(refusal.fault().as_str());
+                let answer = refusal.into_response(&self.oauth(), &occasion);
+                return self.counted(&arrival, metrics::UNREADABLE, answer);
             }
         };
+        self.tell_certificate(&mut exchange, certificate.as_ref());
         if logout::is_own(exchange.target.path()) {
-            return self.serve_own(&exchange, body).await;
+            let answer = self.serve_own(&exchange, body).await;
+            return self.counted(&arrival, metrics::OWN, answer);
         }
         self.ask_readably(&mut exchange);
         match self.recognise(&exchange, body).await {
-            Err(refusal) => self.refuse(&exchange, None, refusal),
+            Err(refusal) => {
+                let answer = self.refuse(&exchange, None, refusal);
+                self.counted(&arrival, metrics::UNRECOGNISED, answer)
+            }
             Ok(Recognition::None(content)) => {
                 let streamed = match self.pass(&mut exchange, content).await {
                     Ok(answer) => self.guard(&exchange, None, answer).await,
                     Err(refusal) => Err(refusal),
                 };
-                streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal))
+                let answer = streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal));
+                self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             // A verdict, its record and what follows from it are not undone by a client that goes away.
             Ok(Recognition::Found(recognised)) => {
@@ -177,8 +203,10 @@ impl Gate {
                         path: &path,
                         back: None,
                     };
-                    Refusal::ourselves(format!("a request's task ended early: {e}"))
-                        .into_response(&self.oauth(), &occasion)
+                    let refusal = Refusal::ourselves(format!("a request's task ended early: {e}"));
+                    self.metrics.refused(refusal.fault().as_str());
+                    let answer = refusal.into_response(&self.oauth(), &occasion);
+                    self.counted(&arrival, metrics::UNRECOGNISED, answer)
                 })
             }
         }
@@ -189,10 +217,12 @@ impl Gate {
         self.tasks.close();
         self.tasks.wait().await;
         self.audit.close().await;
+        self.telemetry.close().await;
     }
 
     /// What the route says is done.
     async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
+        let span = self.begin_span(&mut exchange, &recognised);
         let outcome = match self.act_or_refuse(&mut exchange, &mut recognised).await {
             Ok(answer) => self.guard(&exchange, Some(&recognised), answer).await,
             Err(refusal) => Err(refusal),
@@ -209,7 +239,10 @@ impl Gate {
             exchange.target.path(),
             recognised.route.name,
         );
-        response
+        if let Some(span) = span {
+            self.end_span(span, response.status());
+        }
+        self.counted(&exchange.arrival, &recognised.route.name, response)
     }
 
     async fn act_or_refuse(
@@ -218,16 +251,16 @@ impl Gate {
         recognised: &mut Recognised,
     ) -> Result<Response<Body>, Refusal> {
         let caller = self.restore_bearer(exchange, &recognised.preset, recognised.route.native_bearer)?;
-        let bearer = self.restore_parameters(recognised)?;
+        let presented = self.restore_parameters(exchange, recognised)?;
         match recognised.route.does {
-            Action::Consult => self.consult_before(exchange, recognised, caller.as_ref()).await,
-            Action::Tokens => self.tokens(exchange, recognised).await,
-            Action::Authorize => self.authorize(exchange, recognised).await,
-            Action::Introspect => self.introspect(exchange, recognised, bearer).await,
-            Action::Userinfo => {
-                let client_id = presented_by(caller.as_ref(), bearer.as_ref());
-                self.userinfo(exchange, recognised, client_id).await
+            Action::Consult => {
+                let caller = caller.as_ref().map(|caller| &caller.claims);
+                self.consult_before(exchange, recognised, caller).await
             }
+            Action::Tokens => self.tokens(exchange, recognised, presented.memory).await,
+            Action::Authorize => self.authorize(exchange, recognised).await,
+            Action::Introspect => self.introspect(exchange, recognised, presented.first).await,
+            Action::Userinfo => self.userinfo(exchange, recognised, caller, presented.first).await,
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
@@ -274,7 +307,11 @@ impl Gate {
     /// Forwards what was judged, and holds the answer.
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
-        let answer = self.upstream.call(request).await.map_err(away)?;
+        let traceparent = exchange.arrival.trace.traceparent();
+        let answer = self
+            .spanned(traceparent, request, |request| self.upstream.call(request))
+            .await
+            .map_err(away)?;
         front::refuse_redirect(answer.headers())?;
         Ok(answer)
     }
@@ -319,6 +356,7 @@ impl Gate {
     }
 
     fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {
+        self.metrics.refused(refusal.fault().as_str());
         let style = match recognised.map(|r| (r.route.denial.as_str(), &r.preset)) {
             Some(("page", _)) => Style::Page(&self.page),
             Some((name, preset)) => preset.denial.get(name).map_or_else(|| self.oauth(), Style::Own),
@@ -375,15 +413,6 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
-}
-
-/// The client that the presented token was issued to, in the header or in a parameter.
-fn presented_by<'a>(caller: Option<&'a Map<String, Value>>, bearer: Option<&'a Bearer>) -> Option<&'a str> {
-    let claims = match (caller, bearer) {
-        (None, Some(Bearer::Ours(restored))) => &restored.claims,
-        (caller, _) => caller?,
-    };
-    claims.get("azp").or_else(|| claims.get("client_id"))?.as_str()
 }
 
 /// A held answer, passed on as it came.

@@ -9,6 +9,7 @@ mod condition;
 mod consult;
 mod exchange;
 mod limit;
+mod refused;
 mod sample;
 mod settings;
 mod signature;
@@ -18,9 +19,11 @@ mod window;
 mod tests;
 
 pub use self::{
+    breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
+    refused::{ClaimsMember, RefusedClaim},
     sample::sample,
-    settings::{Authentication, BreakerSettings, Conditions, Policy, Settings},
+    settings::{Authentication, BreakerSettings, Conditions, OnRefresh, Policy, Settings},
 };
 
 use std::{collections::HashSet, path::Path, time::Duration};
@@ -38,8 +41,9 @@ use self::{
 use crate::{
     clock::{Clock, Period},
     event::{Event, TokenClaims, Trigger},
+    fields::{Needed, Rules},
     misconfigured::Misconfigured,
-    verdict::{Additions, Decision, Effect, Verdict},
+    verdict::{Additions, DecidedBy, Decision, Effect, Remembered, Verdict},
 };
 
 /// All interceptors of the configuration, in file order.
@@ -55,6 +59,7 @@ pub struct Interceptors {
 pub struct Interceptor {
     settings: Settings,
     selector: Selector,
+    rules: Rules,
     caller: Caller,
     breaker: Breaker,
     fail_open_limit: FailOpenLimit,
@@ -124,8 +129,15 @@ impl Interceptors {
     /// claims that the upstream's tokens already have. Takes no longer than the budget, and never fails: what goes
     /// wrong with an endpoint becomes a decision by its policies.
     pub async fn consult(&self, event: &Event, existing: &TokenClaims) -> Verdict {
+        self.consult_again(event, existing, &[]).await
+    }
+
+    /// The same at a refresh: an interceptor with `on_refresh = "reuse"` is not called where its earlier ALLOW is among
+    /// `remembered`.
+    pub async fn consult_again(&self, event: &Event, existing: &TokenClaims, remembered: &[Remembered]) -> Verdict {
         let budget = Budget::start(self.budget);
         let mut consultations = Vec::new();
+        let mut remember = Vec::new();
         let mut sum = Additions::default();
         for interceptor in self.asked_about(event) {
             let question = Question {
@@ -134,14 +146,27 @@ impl Interceptors {
                 earlier: &sum,
                 clock: &self.clock,
             };
-            let consultation = interceptor.ask(&question, budget).await;
+            let consultation = match interceptor.recall(&question, remembered) {
+                Some(consultation) => consultation,
+                None => interceptor.ask(&question, budget).await,
+            };
             if consultation.effect == Effect::Deny {
                 let message = consultation.message.clone();
                 consultations.push(consultation);
                 return Verdict {
                     decision: Decision::Deny { message },
                     consultations,
+                    remember: Vec::new(),
                 };
+            }
+            // A policy that let the request through is no verdict: the next refresh asks.
+            if interceptor.settings.on_refresh == OnRefresh::Reuse
+                && matches!(consultation.decided_by, DecidedBy::Endpoint | DecidedBy::Remembered)
+            {
+                remember.push(Remembered {
+                    interceptor: consultation.interceptor.clone(),
+                    claims: consultation.claims.clone(),
+                });
             }
             let added = consultation.additions.clone();
             sum.access_token.extend(added.access_token);
@@ -152,11 +177,12 @@ impl Interceptors {
         Verdict {
             decision: Decision::Allow(sum),
             consultations,
+            remember,
         }
     }
 
     /// Asks one interceptor, whatever its conditions, breaker and limits say, and leaves no trace in those; `None` when
-    /// there is none of that name. For `tollgate test` and `tollgate check`.
+    /// there is none of that name. For `tollgate test`, `replay` and `check`, and the Test page.
     pub async fn consult_one(&self, name: &str, event: &Event, existing: &TokenClaims) -> Option<Trial> {
         let question = Question {
             event,
@@ -208,8 +234,10 @@ impl Interceptor {
         ));
         let selector = Selector::build(&settings.when, &settings.unless);
         let caller = Caller::build(settings, base, roots, lookup);
-        match (selector, caller) {
-            (Ok(selector), Ok(caller)) if found.is_empty() => Ok(Self {
+        let rules = Rules::build("redact", &settings.redact, settings.redact_key.as_ref(), &NEEDED, base);
+        match (selector, caller, rules) {
+            (Ok(selector), Ok(caller), Ok(rules)) if found.is_empty() => Ok(Self {
+                rules,
                 settings: settings.clone(),
                 selector,
                 caller,
@@ -217,7 +245,8 @@ impl Interceptor {
                 fail_open_limit: FailOpenLimit::new(settings.fail_open_limit),
                 slots: Semaphore::new(settings.max_concurrent),
             }),
-            (selector, caller) => {
+            (selector, caller, rules) => {
+                found.extend(rules.err());
                 found.extend(selector.err().into_iter().flatten());
                 found.extend(caller.err().into_iter().flatten());
                 Err(found)
@@ -240,8 +269,32 @@ impl Interceptor {
         &self.settings.endpoint
     }
 
+    /// Whether its conditions fit an event of its trigger.
+    pub fn fits(&self, event: &Event) -> bool {
+        self.selector.matches(&event.context)
+    }
+
+    /// Whether its endpoint is called.
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
     /// Everything the file says about it; secrets are there by reference only.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 }
+
+/// What an endpoint tells events apart by, and a dry run from a real one.
+const NEEDED: [Needed<'_>; 5] = {
+    const fn fixed(path: &str) -> Needed<'_> {
+        Needed { path, droppable: false }
+    }
+    [
+        fixed("trigger_point"),
+        fixed("interceptor_context.environment_id"),
+        fixed("interceptor_context.request_id"),
+        fixed("interceptor_context.triggered_at"),
+        fixed("interceptor_context.dry_run"),
+    ]
+};

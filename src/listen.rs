@@ -2,6 +2,7 @@
 
 mod activity;
 mod bounded;
+mod client_certificate;
 mod connection;
 mod limits;
 mod patient;
@@ -18,8 +19,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use self::limits::Places;
-pub use self::settings::{Settings, Tls};
-use crate::{body::Body, misconfigured::Misconfigured};
+pub use self::{
+    client_certificate::ClientCertificate,
+    settings::{ClientCertificates, Settings, Tls},
+};
+use crate::{body::Body, metrics::Metrics, misconfigured::Misconfigured};
 
 /// A bound socket and what its connections may do.
 pub struct Listener {
@@ -29,6 +33,7 @@ pub struct Listener {
     max_connections: usize,
     max_connections_per_ip: Option<usize>,
     drain_timeout: Duration,
+    metrics: Metrics,
 }
 
 impl Listener {
@@ -51,7 +56,13 @@ impl Listener {
             max_connections: settings.max_connections,
             max_connections_per_ip: settings.max_connections_per_ip,
             drain_timeout: settings.drain_timeout.0,
+            metrics: Metrics::default(),
         })
+    }
+
+    /// The same listener, counting its connections there.
+    pub fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The address that was bound, with its real port.
@@ -75,6 +86,7 @@ impl Listener {
             max_connections,
             max_connections_per_ip,
             drain_timeout,
+            metrics,
         } = self;
         let places = Places::new(max_connections, max_connections_per_ip);
         let service = Arc::new(service);
@@ -83,7 +95,7 @@ impl Listener {
         loop {
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
-                accepted = accept(&socket, &places) => accepted,
+                accepted = accept(&socket, &places, &metrics) => accepted,
             };
             let Some((stream, address, place)) = accepted else {
                 continue;
@@ -92,14 +104,16 @@ impl Listener {
                 peer: address,
                 limits: limits.clone(),
                 shutdown: shutdown.clone(),
+                metrics: metrics.clone(),
             };
+            let connected = metrics.connected();
             let (tls, service, cut) = (tls.clone(), Arc::clone(&service), cut.clone());
             connections.spawn(async move {
                 tokio::select! {
                     () = cut.cancelled() => debug!(peer.address = %address, "cut a connection that did not finish in time"),
                     () = connection.run(stream, tls, service) => {}
                 }
-                drop(place);
+                drop((place, connected));
             });
         }
         drop(socket);
@@ -116,11 +130,16 @@ impl Listener {
 }
 
 /// The next connection that there is a place for. `None` when this one came to nothing.
-async fn accept(socket: &TcpListener, places: &Places) -> Option<(tokio::net::TcpStream, SocketAddr, limits::Place)> {
+async fn accept(
+    socket: &TcpListener,
+    places: &Places,
+    metrics: &Metrics,
+) -> Option<(tokio::net::TcpStream, SocketAddr, limits::Place)> {
     let free = places.free().await;
     match socket.accept().await {
         Ok((stream, address)) => {
             let Some(place) = places.take(free, address.ip()) else {
+                metrics.turned_away();
                 debug!(peer.address = %address, "refused a connection: too many from this address");
                 return None;
             };

@@ -1,14 +1,20 @@
 //! An identity provider as data: which requests it acts on, where its keys are, how it spells a denial.
 
 mod accounts;
+mod file;
+mod way;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use self::accounts::{Accounts, Call, Mark, Membership};
+pub use self::{
+    accounts::{Accounts, Call, Mark, Membership},
+    way::{Area, Fate, Need, Outcome, Way},
+};
 use crate::{
+    form::Form,
     misconfigured::Misconfigured,
     route::{Captures, Group, Pattern, Route, Sign},
 };
@@ -52,6 +58,9 @@ pub struct Preset {
     /// What is recognised, the first match counts.
     #[serde(default, rename = "route")]
     pub routes: Vec<Arc<Route>>,
+    /// Ways that have no route of their own, for `tollgate coverage`.
+    #[serde(default, rename = "way")]
+    pub ways: Vec<Way>,
 }
 
 /// The paths of an issuer's documents. `{name}`s are shared with the routes.
@@ -99,21 +108,68 @@ pub struct Candidate {
     pub captures: Captures,
 }
 
+/// Whether a candidate is the route of a request, as far as the request itself says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fit<'r> {
+    /// It is: method and path decide.
+    Always,
+    /// It is, by this sign.
+    Seen(&'r Sign),
+    /// It is if the request carries one of these values, which only the upstream knows (`[learn.NAME]`).
+    Learned(Vec<&'r str>),
+    /// It is not.
+    Not,
+}
+
+impl Candidate {
+    /// Looks for the route's signs. `form` is absent where the body is none.
+    pub fn fit(&self, query: &Form, form: Option<&Form>) -> Fit<'_> {
+        let signs = &self.route.only_if;
+        if signs.is_empty() {
+            return Fit::Always;
+        }
+        let seen = signs.iter().find(|sign| match sign {
+            Sign::Form(fields) => form.is_some_and(|form| fields.iter().all(|field| form.get(field).is_some())),
+            Sign::Query(name) => query.get(name).is_some(),
+            Sign::Learned(_) => false,
+        });
+        if let Some(sign) = seen {
+            return Fit::Seen(sign);
+        }
+        let learned = signs.iter().filter_map(|sign| match sign {
+            Sign::Learned(name) => Some(name.as_str()),
+            Sign::Form(_) | Sign::Query(_) => None,
+        });
+        let learned: Vec<_> = learned.collect();
+        if learned.is_empty() {
+            Fit::Not
+        } else {
+            Fit::Learned(learned)
+        }
+    }
+}
+
 impl Preset {
-    /// The built-in preset of that name, with the operator's routes in front of its own.
+    /// The preset of that name, with the operator's routes in front of its own: a built-in one, or a file whose name ends in
+    /// `.toml`, relative to the folder `base`.
     ///
     /// # Errors
-    /// An unknown name; an operator's route that cannot work.
-    pub fn load(name: &str, operator_routes: &[Route]) -> Result<Self, Misconfigured> {
-        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<_> = BUILT_IN.iter().map(|(known, _)| format!("`{known}`")).collect();
-            return Err(
-                Misconfigured::new("upstream.preset", format!("there is no preset `{name}`"))
-                    .hint(format!("the presets are {}", known.join(" and "))),
-            );
+    /// An unknown name; a mistake in a file, with its line and column; an operator's route that cannot work.
+    pub fn load(name: &str, base: &Path, operator_routes: &[Route]) -> Result<Self, Misconfigured> {
+        let mut preset = match BUILT_IN.iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => toml::from_str(text)
+                .map_err(|e| Misconfigured::new("upstream.preset", format!("the preset `{name}` is broken: {e}")))?,
+            None if name.ends_with(".toml") => file::read(name, base)?,
+            None => {
+                let known: Vec<_> = Self::names().map(|known| format!("`{known}`")).collect();
+                return Err(
+                    Misconfigured::new("upstream.preset", format!("there is no preset `{name}`")).hint(format!(
+                        "the presets are {}; one of your own is the path of a file that ends in `.toml`",
+                        known.join(" and ")
+                    )),
+                );
+            }
         };
-        let mut preset: Self = toml::from_str(text)
-            .map_err(|e| Misconfigured::new("upstream.preset", format!("the preset `{name}` is broken: {e}")))?;
         preset.add(operator_routes)?;
         for route in preset.routes.iter_mut().map(Arc::make_mut) {
             for name in std::mem::take(&mut route.groups) {
@@ -248,12 +304,20 @@ mod tests {
     #[test]
     fn every_built_in_preset_is_sound() {
         for name in Preset::names() {
-            let preset = Preset::load(name, &[]).unwrap();
+            let preset = Preset::load(name, Path::new("."), &[]).unwrap();
             assert_eq!(preset.name, name);
             for route in &preset.routes {
                 route.check().unwrap();
                 preset.check(route).unwrap();
                 assert!(route.groups.is_empty(), "{}", route.name);
+                assert!(route.summary.is_some(), "`{}` says nothing to operators", route.name);
+            }
+            for way in &preset.ways {
+                let known = way
+                    .route
+                    .as_ref()
+                    .is_none_or(|name| preset.routes.iter().any(|r| r.name == *name));
+                assert!(known && preset.fate(way).is_some(), "{}", way.summary);
             }
         }
     }
@@ -261,7 +325,7 @@ mod tests {
     #[test]
     fn an_operators_route_takes_the_place_of_the_presets() {
         let own: Route = toml::from_str("name = \"docker\"\npath = \"/nowhere\"\ndoes = \"pass\"").unwrap();
-        let preset = Preset::load("keycloak", &[own]).unwrap();
+        let preset = Preset::load("keycloak", Path::new("."), &[own]).unwrap();
         assert_eq!(preset.routes.iter().filter(|r| r.name == "docker").count(), 1);
         assert!(
             preset
@@ -272,7 +336,7 @@ mod tests {
 
     #[test]
     fn a_base_path_goes_in_front_of_everything() {
-        let preset = Preset::load("keycloak", &[]).unwrap().below("/auth");
+        let preset = Preset::load("keycloak", Path::new("."), &[]).unwrap().below("/auth");
         let found = preset.candidates("POST", "/auth/realms/tg/protocol/openid-connect/token");
         assert_eq!(found.first().unwrap().route.name, "token");
     }

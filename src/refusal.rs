@@ -51,6 +51,8 @@ pub struct Refusal {
     message: String,
     /// What the log is told besides.
     detail: Option<String>,
+    /// The authentication scheme that a 401 names (RFC 9110 §11.6.1).
+    scheme: &'static str,
     /// Headers of the upstream's answer that a browser needs to show this one to a script.
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -82,6 +84,19 @@ pub struct Occasion<'a> {
     pub back: Option<&'a str>,
 }
 
+impl Fault {
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::FailedClosed => "failed_closed",
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Ourselves => "ourselves",
+        }
+    }
+}
+
 impl Refusal {
     /// An interceptor's DENY. Without a message the caller reads one general sentence.
     pub fn denied(message: Option<String>) -> Self {
@@ -107,6 +122,16 @@ impl Refusal {
     /// The bearer token is not one that this proxy handed out, or was tampered with (RFC 6750 §3.1).
     pub fn invalid_token(reason: impl Into<String>) -> Self {
         Self::new(Fault::Client, StatusCode::UNAUTHORIZED, "invalid_token", reason)
+    }
+
+    /// A DPoP-bound token of ours at an endpoint of the provider (RFC 9449 §7.1).
+    pub fn proof_of_another_token() -> Self {
+        Self {
+            scheme: "DPoP",
+            ..Self::invalid_token(
+                "this access token is bound by DPoP and cannot be used at the provider's own endpoints: the proof (`ath`) covers the token that this proxy issued, the provider would check it against its own; present the token at your resource servers, read the ID token instead of userinfo, or get a token without DPoP for this",
+            )
+        }
     }
 
     /// A token of the upstream that no interceptor was asked about.
@@ -181,6 +206,9 @@ impl Refusal {
             Style::Own(denial) => self.own(denial, occasion),
         };
         self.log(occasion, response.status());
+        if response.status() == StatusCode::UNAUTHORIZED && !matches!(style, Style::Page(_)) {
+            self.challenge(response.headers_mut());
+        }
         let headers = response.headers_mut();
         for (name, value) in self.headers {
             headers.append(name, value);
@@ -200,6 +228,7 @@ impl Refusal {
             error,
             message,
             detail: None,
+            scheme: "Bearer",
             headers: Vec::new(),
         }
     }
@@ -226,21 +255,23 @@ impl Refusal {
         } else {
             self.status
         };
-        let mut response = json_response(
+        json_response(
             status,
             &json!({ "error": self.error, "error_description": self.text(occasion) }),
+        )
+    }
+
+    /// RFC 6750 §3, RFC 9449 §7.1.
+    fn challenge(&self, headers: &mut HeaderMap) {
+        let challenge = format!(
+            "{} error=\"{}\", error_description=\"{}\"",
+            self.scheme,
+            self.error,
+            quotable(&self.message)
         );
-        if status == StatusCode::UNAUTHORIZED {
-            let challenge = format!(
-                "Bearer error=\"{}\", error_description=\"{}\"",
-                self.error,
-                quotable(&self.message)
-            );
-            if let Ok(value) = HeaderValue::from_str(&challenge) {
-                response.headers_mut().insert(WWW_AUTHENTICATE, value);
-            }
+        if let Ok(value) = HeaderValue::from_str(&challenge) {
+            headers.insert(WWW_AUTHENTICATE, value);
         }
-        response
     }
 
     fn page(&self, page: &Page, occasion: &Occasion<'_>) -> Response<Body> {

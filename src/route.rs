@@ -24,6 +24,9 @@ use crate::{event::Trigger, misconfigured::Misconfigured};
 pub struct Route {
     /// Names the route in events, the audit and `explain`. A route of `proxy.toml` with the name of a preset's takes its place.
     pub name: String,
+    /// Which way in or out it is, in a line for operators: `explain` and `coverage` print it.
+    #[serde(default)]
+    pub summary: Option<String>,
     /// The methods, compared exactly (RFC 9110 §9.1). Empty: every method.
     #[serde(default)]
     pub methods: Vec<String>,

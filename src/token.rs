@@ -10,6 +10,7 @@
 
 mod algorithm;
 mod capsule;
+mod fields;
 mod jws;
 mod keyring;
 mod peek;
@@ -17,23 +18,27 @@ mod public_key;
 mod reissue;
 mod restore;
 mod scan;
+mod sealer;
 mod settings;
 mod splice;
 mod upstream_keys;
 mod verify;
+mod wrap;
 
 pub use algorithm::{Algorithm, AlgorithmChoice, Family};
-pub use capsule::{CLAIM as CAPSULE_CLAIM, Sealer};
+pub use capsule::CLAIM as CAPSULE_CLAIM;
 pub use jws::peek_kid;
 pub use keyring::{KeyRing, Listed, PUBLISHED_BEFORE_SIGNING, State, init_capsule_secret};
 pub use peek::{claimed_audience, claimed_issuer, claims_to_be_id_token, is_jwt_shaped};
 pub use reissue::{Bound, Reissuer, Unissued};
 pub use restore::{Restored, Unrestorable};
 pub use scan::{Known, Owner, Scanner, Sighting, sight};
-pub use settings::{JwksSettings, Publish, Settings};
+pub use sealer::Sealer;
+pub use settings::{JwksSettings, Opaque, Publish, Settings};
 pub use splice::{Splice, Spliced, Unspliceable, splice, undo};
 pub use upstream_keys::{BadKeySet, UpstreamKeys};
 pub use verify::{Expected, Kind, Unverified, Verified, verify};
+pub use wrap::{AccessWrap, Memory, PREFIX as WRAP_PREFIX, RefreshWrap, Wrap};
 
 #[cfg(test)]
 mod tests;

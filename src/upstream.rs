@@ -2,6 +2,7 @@
 //! are told of a logout in its place.
 
 mod answer;
+mod certificate_header;
 mod connect;
 mod error;
 mod hops;
@@ -12,7 +13,11 @@ mod settings;
 mod turns;
 mod websocket;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, uri::Authority};
@@ -26,18 +31,20 @@ use tokio_util::task::TaskTracker;
 
 use self::connect::Towards;
 pub use self::{
+    certificate_header::{CertificateForm, CertificateHeader, CertificateHeaderSettings},
     error::UpstreamError,
     relying_parties::{LogoutSettings, RelyingParties, RelyingParty, Told, Untold},
-    remembered::{Lifetime, Remembered},
+    remembered::{Document, Lifetime, Remembered},
     service::{ServiceAccount, ServiceError, Settings as ServiceSettings},
     settings::{Egress, IssuerPolicy, LateSignup, Saml, Settings},
 };
-use crate::{body::Body, misconfigured::Misconfigured};
+use crate::{body::Body, metrics::Metrics, misconfigured::Misconfigured};
 
 /// The one upstream and its connections. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     inner: Arc<Inner>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -74,7 +81,13 @@ impl Upstream {
                 client: builder.build(connectors.any),
                 http1: builder.pool_max_idle_per_host(0).build(connectors.http1),
             }),
+            metrics: Metrics::default(),
         })
+    }
+
+    /// The same upstream, counting its answers and failures there.
+    pub fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The path below which the upstream has its own, such as `/auth`; empty where it has none. Public paths have it as well.
@@ -86,7 +99,14 @@ impl Upstream {
     ///
     /// Fails when the upstream has not begun to answer `response_timeout` after it had all it needed. Dropping the future, or the
     /// answer's body, cancels the request.
-    pub async fn relay(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    pub async fn relay(&self, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        let started = Instant::now();
+        let answer = self.forward(request).await;
+        self.count(started, &answer);
+        answer
+    }
+
+    async fn forward(&self, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         hops::clean_request(request.headers_mut());
         let request = self.addressed(request)?;
         let response = self.relayed(&self.inner.client, request).await?;
@@ -101,7 +121,10 @@ impl Upstream {
     /// Forwards a WebSocket handshake; only if the upstream agrees with 101 are the two connections joined, in one
     /// of `tasks`. Any other answer is an answer like any other.
     pub async fn upgrade(&self, request: Request<Body>, tasks: &TaskTracker) -> Result<Response<Body>, UpstreamError> {
-        websocket::upgrade(self, request, tasks).await
+        let started = Instant::now();
+        let answer = websocket::upgrade(self, request, tasks).await;
+        self.count(started, &answer);
+        answer
     }
 
     /// Sends a request once and waits for the whole answer, at most [`MAX_ANSWER`] bytes, not compressed, without trailers.
@@ -116,13 +139,21 @@ impl Upstream {
             .headers_mut()
             .insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let whole = async {
-            let response = self.relay(request).await?;
+            let response = self.forward(request).await?;
             answer::read(response, limit).await
         };
         let allowed = self.inner.response_timeout;
-        tokio::time::timeout(allowed, whole)
+        let started = Instant::now();
+        let answer = tokio::time::timeout(allowed, whole)
             .await
-            .unwrap_or(Err(UpstreamError::Timeout(allowed)))
+            .unwrap_or(Err(UpstreamError::Timeout(allowed)));
+        self.count(started, &answer);
+        answer
+    }
+
+    fn count<T>(&self, started: Instant, answer: &Result<T, UpstreamError>) {
+        let error = answer.as_ref().err().map(UpstreamError::as_str);
+        self.metrics.upstream(started.elapsed(), error);
     }
 
     async fn relayed(

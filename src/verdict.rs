@@ -12,6 +12,28 @@ pub struct Verdict {
     pub decision: Decision,
     /// One entry for each interceptor that was asked.
     pub consultations: Vec<Consultation>,
+    /// What is to be kept with the refresh token, for interceptors that are not asked again at a refresh.
+    pub remember: Vec<Remembered>,
+}
+
+/// An interceptor's ALLOW, kept for the refreshes of the session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// The interceptor's `name`.
+    pub interceptor: String,
+    /// What it gave.
+    pub claims: Claims,
+}
+
+/// Claims as an interceptor gave them, by the member of `response` that they stood in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Claims {
+    /// `claims`, for both tokens.
+    pub both: Map<String, Value>,
+    /// `access_token.claims`.
+    pub access_token: Map<String, Value>,
+    /// `id_token.claims`.
+    pub id_token: Map<String, Value>,
 }
 
 impl Verdict {
@@ -20,6 +42,7 @@ impl Verdict {
         Self {
             decision: Decision::Allow(Additions::default()),
             consultations: Vec::new(),
+            remember: Vec::new(),
         }
     }
 }
@@ -72,6 +95,8 @@ pub struct Consultation {
     pub message: Option<String>,
     /// The reason for the log only.
     pub reason: Option<String>,
+    /// The claims as it gave them.
+    pub claims: Claims,
     /// What this interceptor added.
     pub additions: Additions,
     /// `response.annotations`, for the audit only.
@@ -98,6 +123,16 @@ pub enum Effect {
     Deny,
 }
 
+impl Effect {
+    /// The word that stands for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// Who decided: the endpoint itself, or a rule that speaks in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -114,6 +149,8 @@ pub enum DecidedBy {
     ConcurrencyCap,
     /// Too many consults of the last minute failed open, so the interceptor fails closed.
     FailOpenLimit,
+    /// The endpoint, when the session began: its ALLOW came sealed in the refresh token, and it was not called again.
+    Remembered,
 }
 
 /// What went wrong with a consultation.

@@ -5,6 +5,7 @@ use std::{net::IpAddr, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::retention::Removed;
 use crate::{
     event::{Context, Event, Trigger},
     verdict::{Consultation, DecidedBy, Effect, Verdict},
@@ -26,6 +27,23 @@ pub enum Kind {
     Refused,
     /// The request came to nothing by no decision: the upstream's tokens did not verify, for instance.
     Failure,
+    /// The oldest records were taken away.
+    Anchor,
+}
+
+impl Kind {
+    /// The word that stands for it in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Consult => "consult",
+            Self::Revocation => "revocation",
+            Self::Account => "account",
+            Self::Membership => "membership",
+            Self::Refused => "refused",
+            Self::Failure => "failure",
+            Self::Anchor => "anchor",
+        }
+    }
 }
 
 /// One thing to be recorded. A value that is not known is absent. Secrets are masked when it is recorded, not before.
@@ -90,7 +108,7 @@ pub struct Entry {
     /// How long that took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// The event that was sent.
+    /// The event that was sent, or would have been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Value>,
     /// The answer that came back.
@@ -108,6 +126,9 @@ pub struct Entry {
     /// Which configuration was in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Of an anchor, which records were taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
 }
 
 /// Who decided: an interceptor or its policy, or a rule of Tollgate's own, by its name.
@@ -183,6 +204,7 @@ impl Entry {
             warnings: Vec::new(),
             annotations: Map::new(),
             revision: None,
+            removed: None,
         }
     }
 
@@ -371,7 +393,7 @@ impl FromStr for Kind {
     fn from_str(text: &str) -> Result<Self, String> {
         serde_json::from_value(Value::from(text)).map_err(|_| {
             format!(
-                "`{text}` is no kind of record; they are consult, revocation, account, membership, refused, failure"
+                "`{text}` is no kind of record; they are consult, revocation, account, membership, refused, failure, anchor"
             )
         })
     }

@@ -4,11 +4,13 @@ use std::str::FromStr;
 
 use clap::Args;
 use jiff::{Timestamp, civil, tz::TimeZone};
-use rusqlite::types::Value as Sql;
 use serde_json::Value;
 
-use super::{Kind, entry::word, escape};
-use crate::{clock::Period, event::Trigger, verdict::Effect};
+use super::{
+    Kind,
+    facets::{self, Term},
+};
+use crate::{clock::Period, escape, event::Trigger, verdict::Effect};
 
 /// Which records to list, newest first. What is not named does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -22,27 +24,45 @@ pub struct Query {
     /// Only this trigger, such as PRE_SIGNUP
     #[arg(long)]
     pub trigger: Option<Trigger>,
+    /// Only this kind: consult, revocation, account, membership, refused, failure or anchor
+    #[arg(long)]
+    pub kind: Option<Kind>,
     /// Only this decision: allow or deny
     #[arg(long, value_parser = decision)]
     pub decision: Option<Effect>,
+    /// Only what this decided: endpoint, on_failure, on_invalid, breaker, concurrency_cap, fail_open_limit, remembered, `rule` for any rule, or a rule's name
+    #[arg(long, value_name = "WHO")]
+    pub decided_by: Option<String>,
     /// Only this interceptor, by its name
     #[arg(long, value_name = "NAME")]
     pub interceptor: Option<String>,
     /// Only this client, by its client_id
     #[arg(long, value_name = "CLIENT_ID")]
     pub client: Option<String>,
-    /// Only this user, by id or e-mail address
-    #[arg(long, value_name = "ID_OR_EMAIL")]
+    /// Only this user: an id, an e-mail address, the beginning of either like `ada*`, or all of a domain like `@example.com`
+    #[arg(long, value_name = "USER")]
     pub user: Option<String>,
+    /// Only this realm
+    #[arg(long)]
+    pub realm: Option<String>,
+    /// Only this operation, such as `token`
+    #[arg(long)]
+    pub operation: Option<String>,
+    /// Only this HTTP status of the endpoint's last answer
+    #[arg(long)]
+    pub status: Option<u16>,
     /// Only this request, by its id
     #[arg(long, value_name = "REQUEST_ID")]
     pub request: Option<String>,
-    /// Only this kind: consult, revocation, account, membership, refused or failure
-    #[arg(long)]
-    pub kind: Option<Kind>,
     /// Only records that contain this text, whatever its case
     #[arg(long)]
     pub text: Option<String>,
+    /// Only records before the one with this number
+    #[arg(long, value_name = "SEQ")]
+    pub before: Option<u64>,
+    /// Only records after the one with this number: with a limit, those next to it
+    #[arg(long, value_name = "SEQ")]
+    pub after: Option<u64>,
     /// At most so many records [default: 50]
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<u32>,
@@ -57,37 +77,97 @@ pub enum Moment {
     Ago(Period),
 }
 
+/// In which direction records are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From new to old.
+    Back,
+    /// From old to new.
+    Forth,
+}
+
+/// A query, taken apart for a store.
+#[derive(Debug)]
+pub(super) struct Filter<'a> {
+    /// Of each list, one facet must have its value.
+    pub(super) all: Vec<Vec<(&'static str, Term<'a>)>>,
+    /// The user's id or e-mail address begins so.
+    pub(super) prefix: Option<&'a str>,
+    /// The record's text is like this.
+    pub(super) text: Option<String>,
+    pub(super) since_ms: Option<i64>,
+    pub(super) until_ms: Option<i64>,
+    pub(super) before: Option<u64>,
+    pub(super) after: Option<u64>,
+}
+
 impl Query {
-    /// The condition and its values, with a limit.
-    pub(super) fn sql(&self, now: Timestamp) -> (String, Vec<Sql>) {
-        let mut conditions = vec!["1".to_owned()];
-        let mut values = Vec::new();
-        let mut add = |condition: &str, value: Option<Sql>| {
-            if let Some(value) = value {
-                values.push(value);
-                conditions.push(condition.replace('?', &format!("?{}", values.len())));
+    /// The filter. `hashed` is what is stored for this user where it is hashed.
+    pub(super) fn filter<'a>(&'a self, now: Timestamp, hashed: Option<&'a str>) -> Filter<'a> {
+        let mut filter = Filter {
+            all: Vec::new(),
+            prefix: None,
+            text: self.text.as_deref().map(pattern),
+            since_ms: self.since.map(|m| m.resolve(now).as_millisecond()),
+            until_ms: self.until.map(|m| m.resolve(now).as_millisecond()),
+            before: self.before,
+            after: self.after,
+        };
+        let by = |by| {
+            if by == facets::RULE || facets::is_policy(by) {
+                "decided_by"
+            } else {
+                "rule"
             }
         };
-        let text = |text: &Option<String>| text.clone().map(Sql::Text);
-        let time = |moment: Option<Moment>| moment.map(|m| Sql::Integer(m.resolve(now).as_millisecond()));
-        add("time_ms >= ?", time(self.since));
-        add("time_ms < ?", time(self.until));
-        add("trigger = ?", self.trigger.map(|t| Sql::Text(t.as_str().to_owned())));
-        add("decision = ?", self.decision.map(|d| Sql::Text(word(&d))));
-        add("interceptor = ?", text(&self.interceptor));
-        add("client_id = ?", text(&self.client));
-        add("(user_id = ? OR user_email = ?)", text(&self.user));
-        add("request_id = ?", text(&self.request));
-        add("kind = ?", self.kind.map(|k| Sql::Text(word(&k))));
-        add(
-            "body LIKE ? ESCAPE '\\'",
-            self.text.as_deref().map(|t| Sql::Text(pattern(t))),
-        );
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        (
-            format!("{} ORDER BY seq DESC LIMIT {limit}", conditions.join(" AND ")),
-            values,
-        )
+        let decided_by = self.decided_by.as_deref();
+        // What seldom occurs comes first: it is what the others are held against.
+        for (name, term) in [
+            ("request_id", self.request.as_deref().map(Term::Text)),
+            ("client_id", self.client.as_deref().map(Term::Text)),
+            ("status", self.status.map(|status| Term::Number(status.into()))),
+            (decided_by.map_or("rule", by), decided_by.map(Term::Text)),
+            ("interceptor", self.interceptor.as_deref().map(Term::Text)),
+            ("realm", self.realm.as_deref().map(Term::Text)),
+            ("operation", self.operation.as_deref().map(Term::Text)),
+            ("kind", self.kind.map(|kind| Term::Text(kind.as_str()))),
+            ("decision", self.decision.map(|effect| Term::Text(effect.as_str()))),
+            ("trigger", self.trigger.map(|trigger| Term::Text(trigger.as_str()))),
+        ] {
+            filter.all.extend(term.map(|term| vec![(name, term)]));
+        }
+        match self.user.as_deref() {
+            None => {}
+            Some(user) if user.len() > 1 && user.starts_with('@') => {
+                filter
+                    .all
+                    .push(vec![("email_domain", Term::Text(user.trim_start_matches('@')))]);
+            }
+            Some(user) => match user.strip_suffix('*') {
+                Some(prefix) => filter.prefix = Some(prefix),
+                None => {
+                    let either = [Some(user), hashed].into_iter().flatten();
+                    let either =
+                        either.flat_map(|user| [("user_id", Term::Text(user)), ("user_email", Term::Text(user))]);
+                    filter.all.push(either.collect());
+                }
+            },
+        }
+        filter
+    }
+
+    /// Where to begin: at the newest, or with `after` alone at the one behind it.
+    pub(super) fn way(&self) -> Way {
+        if self.after.is_some() && self.before.is_none() {
+            Way::Forth
+        } else {
+            Way::Back
+        }
+    }
+
+    /// How many records are wanted.
+    pub(super) fn count(&self) -> usize {
+        usize::try_from(self.limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX)
     }
 }
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Hash, entry::Entry, escape, redaction};
+use super::{Hash, entry::Entry, redaction};
+use crate::{escape, fields::Rules};
 
 /// An entry without its secrets, on its way to the store; objects in it are sorted already.
 #[derive(Clone, Debug)]
@@ -31,6 +32,11 @@ pub struct Record {
 impl Draft {
     /// Masks the secrets of `entry`.
     pub(super) fn of(entry: &Entry) -> Self {
+        Self::redacted(entry, &Rules::default())
+    }
+
+    /// Masks the secrets of `entry` and does with its fields what the operator wishes.
+    pub(super) fn redacted(entry: &Entry, rules: &Rules) -> Self {
         let members = match serde_json::to_value(entry) {
             Ok(Value::Object(members)) => members,
             // An entry is always an object; should that change, the store refuses the record, since it has no kind.
@@ -44,13 +50,14 @@ impl Draft {
             (name, value)
         });
         let mut members: Map<_, _> = masked.collect();
+        rules.apply(&mut members);
         members.values_mut().for_each(Value::sort_all_objects);
         Self(members)
     }
 
-    /// A member that is text, for the column of the same name.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).and_then(Value::as_str)
+    /// The members, without the number, the id and the time.
+    pub(super) fn members(&self) -> &Map<String, Value> {
+        &self.0
     }
 
     /// The canonical text that is stored and hashed: JSON without white space, members sorted by name at every depth, numbers unrounded,

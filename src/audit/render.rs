@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::{Record, entry::word, escape, reader::Found, record::time_text};
+use super::{Record, entry::word, reader::Found, record::time_text};
+use crate::escape;
 
 /// One line of the table: the cells of [`HEADINGS`].
 pub(super) type Cells = [String; 10];

@@ -7,7 +7,16 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{clock::Period, misconfigured::Misconfigured};
+use super::{
+    heads,
+    retention::{MaxSize, Retention},
+};
+use crate::{
+    clock::Period,
+    fields::{self, Needed, Rules},
+    misconfigured::Misconfigured,
+    secret::SecretSource,
+};
 
 /// Where records are kept, and what happens when they cannot be.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -16,8 +25,19 @@ pub struct Settings {
     /// `sqlite:FILE`. The file is made when there is none, readable by its owner only; a relative one is looked up from the folder of
     /// `proxy.toml`. One running Tollgate writes to a file; any number may read it. PostgreSQL is not in this version.
     pub store: String,
-    /// How long records are kept at the least. This version deletes none, since the hash chain would end at the gap.
-    pub retention: Period,
+    /// How long records are kept: a time like `30d`, an hour at the least, or `forever`. Older ones are taken away, a few at a time, behind a
+    /// record of the chain that says which ones went. Default: `30d`.
+    pub retention: Retention,
+    /// How large the store may grow before its oldest records go: the bytes of its file in use, like `10GiB`, or a number like
+    /// `5000000 records`. Default: no limit.
+    pub max_size: Option<MaxSize>,
+    /// Signed heads, by which `tollgate audit verify --heads` finds that the end was cut off or everything rewritten. Default: none.
+    pub heads: Option<heads::Settings>,
+    /// What is done with single fields before they are stored: a path and `drop`, `mask` or `hash`, such as `user_email = "hash"` or
+    /// `"event.**.email" = "mask"`. Secrets are masked without it. Default: nothing.
+    pub redact: fields::Table,
+    /// The key of `hash`, 32 bytes or more. With it, `--user` finds a hashed address as well.
+    pub redact_key: Option<SecretSource>,
     /// What becomes of a recognised request whose record cannot be written. `deny` refuses it.
     pub on_failure: OnFailure,
 }
@@ -50,11 +70,31 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// What is wrong with the settings, without making a file.
+    pub fn check(&self, base: &Path) -> Result<(), Misconfigured> {
+        self.rules(base)?;
+        self.heads.as_ref().map_or(Ok(()), heads::Settings::check)
+    }
+
+    /// What is done with fields before they are stored.
+    pub(super) fn rules(&self, base: &Path) -> Result<Rules, Misconfigured> {
+        let fixed = FIXED.map(|path| Needed { path, droppable: false });
+        let shaped = SHAPED.map(|path| Needed { path, droppable: true });
+        let needed: Vec<_> = fixed.into_iter().chain(shaped).collect();
+        Rules::build("audit.redact", &self.redact, self.redact_key.as_ref(), &needed, base)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             store: "sqlite:audit.db".into(),
-            retention: Period::secs(30 * 86_400),
+            retention: Retention::For(Period::secs(30 * 86_400)),
+            max_size: None,
+            heads: None,
+            redact: fields::Table::new(),
+            redact_key: None,
             on_failure: OnFailure::Deny,
         }
     }
@@ -70,10 +110,39 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("store", &store)
             .field("retention", &self.retention)
+            .field("max_size", &self.max_size)
+            .field("heads", &self.heads)
+            .field("redact", &self.redact)
+            .field("redact_key", &self.redact_key)
             .field("on_failure", &self.on_failure)
             .finish()
     }
 }
+
+/// What a record is found, counted and checked by.
+const FIXED: [&str; 18] = [
+    "seq",
+    "id",
+    "time",
+    "kind",
+    "trigger",
+    "decision",
+    "decided_by",
+    "failure.kind",
+    "failure.detail",
+    "interceptor",
+    "request_id",
+    "status",
+    "attempts",
+    "duration_ms",
+    "claims",
+    "warnings",
+    "revision",
+    "removed",
+];
+
+/// What has a shape that no mask or hash has.
+const SHAPED: [&str; 2] = ["ip_address", "annotations"];
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +195,7 @@ mod tests {
         let settings: Settings = toml::from_str("").unwrap();
         assert_eq!(settings, Settings::default());
         let settings: Settings =
-            toml::from_str("store = 'sqlite:x.db'\nretention = '7d'\non_failure = 'deny'").unwrap();
+            toml::from_str("store = 'sqlite:x.db'\nretention = '7d'\nmax_size = '1GiB'\non_failure = 'deny'").unwrap();
         assert_eq!(settings.retention.to_string(), "7d");
         assert!(toml::from_str::<Settings>("on_failure = 'allow'").is_err());
         assert!(toml::from_str::<Settings>("stores = ''").is_err());

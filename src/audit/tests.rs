@@ -1,9 +1,15 @@
 //! What holds for every store: durable, in order, found again, tampering named, no secrets.
 
 mod crash;
+mod fields;
+mod heads;
+mod million;
+mod pages;
 mod reading;
+mod retention;
 mod secrets;
 mod tampering;
+mod upgrade;
 mod writing;
 
 use std::path::Path;
@@ -13,7 +19,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     event::{Context, Event, Trigger},
-    verdict::{Additions, Consultation, DecidedBy, Effect},
+    verdict::{Additions, Claims, Consultation, DecidedBy, Effect},
 };
 
 fn settings() -> Settings {
@@ -81,6 +87,7 @@ fn consultation() -> Consultation {
         failure: None,
         message: None,
         reason: Some("paid until May".into()),
+        claims: Claims::default(),
         additions: Additions {
             access_token: serde_json::from_value(json!({"plan": "gold", "seats": 40})).unwrap(),
             id_token: serde_json::from_value(json!({"plan": "gold"})).unwrap(),

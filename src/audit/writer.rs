@@ -8,28 +8,37 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{
-    AuditError, Entry, Head, Health, Receipt, StoreError,
-    record::Draft,
-    store::{self, Store},
+    AuditError, Entry, Head, Health, Receipt, Settings, StoreError, files, heads::Exporter, record::Draft,
+    retention::Limits, sqlite::Store, tidy::Tidy,
 };
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    fields::Rules,
+    metrics::{Held, Metrics},
+    misconfigured::Misconfigured,
+};
 
 /// The way to the thread.
 #[derive(Clone, Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     status: Arc<Status>,
+    rules: Arc<Rules>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
 enum Job {
     Write(Call),
+    /// Look whether anything is due; for whoever waits, do all of it.
+    Tidy(Option<oneshot::Sender<()>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -37,6 +46,7 @@ enum Job {
 struct Call {
     drafts: Vec<Draft>,
     reply: oneshot::Sender<Result<Vec<Receipt>, AuditError>>,
+    _queued: Held,
 }
 
 #[derive(Debug)]
@@ -54,11 +64,27 @@ struct Last {
 
 impl Writer {
     /// Takes the store's lock, opens it and starts the thread.
-    pub(super) fn start(path: &Path, clock: Clock) -> Result<Self, StoreError> {
-        let lock = lock(path)?;
-        store::prepare(path)?;
-        let file = FileId::of(path)?;
-        let store = Store::open(path)?;
+    pub(super) fn start(
+        path: &Path,
+        settings: &Settings,
+        base: &Path,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> Result<Self, Misconfigured> {
+        let rules = Arc::new(settings.rules(base)?);
+        let wrong = |error: StoreError| error.misconfigured(path);
+        let lock = lock(path).map_err(wrong)?;
+        files::prepare(path).map_err(wrong)?;
+        let file = FileId::of(path).map_err(wrong)?;
+        let store = Store::open(path).map_err(wrong)?;
+        let heads = settings.heads.as_ref();
+        let heads = heads.map(|heads| Exporter::open(heads, base, store.head(), clock.now()));
+        let tidy = Tidy::start(Limits::of(settings), heads.transpose()?, &store).map_err(|source| {
+            wrong(StoreError::Sqlite {
+                path: path.to_owned(),
+                source: Arc::new(source),
+            })
+        })?;
         let status = Arc::new(Status {
             queued: AtomicUsize::new(0),
             last: Mutex::new(Last {
@@ -75,16 +101,19 @@ impl Writer {
             store: Some(store),
             clock,
             status: Arc::clone(&status),
+            tidy,
+            metrics: metrics.clone(),
             _lock: lock,
         };
-        thread::Builder::new()
-            .name("audit".into())
-            .spawn(move || desk.run(queue))
-            .map_err(|source| StoreError::File {
-                path: path.to_owned(),
-                source: Arc::new(source),
-            })?;
-        Ok(Self { jobs, status })
+        spawn("audit", path, move || desk.run(queue))?;
+        let clock = jobs.downgrade();
+        spawn("audit-clock", path, move || tick(&clock))?;
+        Ok(Self {
+            jobs,
+            status,
+            rules,
+            metrics,
+        })
     }
 
     pub(super) async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
@@ -93,8 +122,12 @@ impl Writer {
         }
         let (reply, answer) = oneshot::channel();
         let call = Call {
-            drafts: entries.iter().map(Draft::of).collect(),
+            drafts: entries
+                .iter()
+                .map(|entry| Draft::redacted(entry, &self.rules))
+                .collect(),
             reply,
+            _queued: self.metrics.queued(),
         };
         self.status.queued.fetch_add(1, Ordering::Relaxed);
         // Never waits for room: a caller that went away while it waited would leave no record.
@@ -113,6 +146,14 @@ impl Writer {
         if self.jobs.send(Job::Close(reply)).await.is_ok() {
             // An error says that the thread has ended, which is what was asked for.
             let _ = closed.await;
+        }
+    }
+
+    pub(super) async fn tidy(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.jobs.send(Job::Tidy(Some(reply))).await.is_ok() {
+            // As above.
+            let _ = done.await;
         }
     }
 
@@ -145,21 +186,41 @@ struct Desk {
     store: Option<Store>,
     clock: Clock,
     status: Arc<Status>,
+    tidy: Tidy,
+    metrics: Metrics,
     _lock: File,
 }
 
 impl Desk {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut closers = Vec::new();
-        while let Some(first) = queue.blocking_recv() {
+        let mut look = false;
+        let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
+        loop {
+            // With work of its own, the thread does a little of it whenever nobody waits, and a little after each write.
+            let mut next = if self.tidy.is_busy() {
+                match queue.try_recv() {
+                    Ok(job) => Some(job),
+                    Err(mpsc::error::TryRecvError::Empty) => None,
+                    Err(mpsc::error::TryRecvError::Disconnected) => break,
+                }
+            } else {
+                match queue.blocking_recv() {
+                    Some(job) => Some(job),
+                    None => break,
+                }
+            };
             let mut calls = Vec::new();
             let mut drafts = 0;
-            let mut next = Some(first);
             while let Some(job) = next {
                 match job {
                     Job::Write(call) => {
                         drafts += call.drafts.len();
                         calls.push(call);
+                    }
+                    Job::Tidy(reply) => {
+                        look = true;
+                        waiting.extend(reply);
                     }
                     Job::Close(reply) => {
                         queue.close();
@@ -169,6 +230,20 @@ impl Desk {
                 next = if drafts < GROUP { queue.try_recv().ok() } else { None };
             }
             self.write(calls);
+            if look || self.tidy.is_busy() {
+                self.tidy_up(look, !waiting.is_empty());
+                // A look waits for what is under way.
+                look &= self.tidy.is_busy();
+            }
+            if !look && !self.tidy.is_busy() {
+                // Whoever asked may have gone.
+                for reply in waiting.drain(..) {
+                    let _ = reply.send(());
+                }
+            }
+        }
+        if let Some(heads) = &mut self.tidy.heads {
+            heads.offer(self.status.last().head, self.clock.now(), true);
         }
         info!(head = %self.status.last().head, "audit store `{}` closed", self.path.display());
         drop(self);
@@ -178,12 +253,50 @@ impl Desk {
         }
     }
 
+    /// A little of the other work. What fails is tried again at the next look.
+    fn tidy_up(&mut self, look: bool, must: bool) {
+        let Some(mut store) = self.store.take() else {
+            self.tidy.rest();
+            return;
+        };
+        let before = store.head();
+        let mut done = self.tidy.step(&mut store);
+        if look && done.is_ok() {
+            done = self.tidy.look(&mut store, &self.clock, must);
+        }
+        if let Some(heads) = &mut self.tidy.heads {
+            heads.offer(store.head(), self.clock.now(), false);
+        }
+        match done {
+            Ok(()) => {
+                if store.head() != before {
+                    let last = self.status.last();
+                    self.status.set(Last {
+                        head: store.head(),
+                        ..last
+                    });
+                }
+                self.store = Some(store);
+            }
+            Err(error) => {
+                warn!(%error, "the oldest records of the audit store `{}` could not be taken away yet: {error}", self.path.display());
+                self.tidy.rest();
+            }
+        }
+    }
+
     fn write(&mut self, calls: Vec<Call>) {
         if calls.is_empty() {
             return;
         }
+        let started = Instant::now();
         let written = self.commit(&calls);
+        self.metrics
+            .written(written.as_ref().ok().map(Vec::len), started.elapsed());
         self.note(&written);
+        if let (Ok(_), Some(heads)) = (&written, &mut self.tidy.heads) {
+            heads.offer(self.status.last().head, self.clock.now(), false);
+        }
         self.status.queued.fetch_sub(calls.len(), Ordering::Relaxed);
         match written {
             Ok(receipts) => {
@@ -217,7 +330,7 @@ impl Desk {
             source: Arc::new(source),
         })?;
         // The same for the log: closing the store now brings what is in it to the file.
-        let log = store::beside(&self.path, "-wal");
+        let log = files::beside(&self.path, "-wal");
         if !log.exists() {
             return Err(StoreError::Moved(log));
         }
@@ -251,6 +364,31 @@ impl Desk {
     }
 }
 
+/// Wakes the thread once a second, for what is due by time, until nobody can record any more.
+fn tick(jobs: &mpsc::WeakSender<Job>) {
+    loop {
+        thread::sleep(TICK);
+        let Some(jobs) = jobs.upgrade() else { return };
+        // A full queue has the thread awake anyway.
+        if let Err(mpsc::error::TrySendError::Closed(_)) = jobs.try_send(Job::Tidy(None)) {
+            return;
+        }
+    }
+}
+
+fn spawn(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Result<(), Misconfigured> {
+    let spawned = thread::Builder::new().name(name.into()).spawn(work);
+    spawned.map(drop).map_err(|source| {
+        let source = Arc::new(source);
+        let path = path.to_owned();
+        StoreError::File {
+            path: path.clone(),
+            source,
+        }
+        .misconfigured(&path)
+    })
+}
+
 /// Tells a file from another one that took its place.
 #[derive(Debug, PartialEq, Eq)]
 struct FileId(u64, u64);
@@ -276,12 +414,12 @@ impl FileId {
 
 /// Only one process writes: two would each continue the chain from the head they know.
 fn lock(path: &Path) -> Result<File, StoreError> {
-    let name = store::beside(path, ".lock");
+    let name = files::beside(path, ".lock");
     let failed = |source| StoreError::File {
         path: name.clone(),
         source: Arc::new(source),
     };
-    let file = store::owner_only()
+    let file = files::owner_only()
         .write(true)
         .create(true)
         .truncate(false)
@@ -293,6 +431,9 @@ fn lock(path: &Path) -> Result<File, StoreError> {
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
+
+/// How often the thread is woken.
+const TICK: Duration = Duration::from_secs(1);
 
 /// How many calls may wait for the disk.
 const QUEUE: usize = 1_024;

@@ -1,6 +1,9 @@
 //! `tollgate audit`: recorded decisions.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::Subcommand;
 use jiff::Timestamp;
@@ -8,8 +11,9 @@ use serde_json::json;
 
 use super::outcome::{Outcome, Stop};
 use crate::{
-    audit::{Head, Query, ReadError, Reader},
-    config::Kept,
+    audit::{Format, Head, Heads, Query, ReadError, Reader},
+    config::{ConfigErrors, Kept},
+    misconfigured::Misconfigured,
 };
 
 #[derive(Debug, Subcommand)]
@@ -17,7 +21,7 @@ pub(super) enum Command {
     /// List records, newest first
     List {
         #[command(flatten)]
-        query: Query,
+        query: Box<Query>,
         /// Print JSON, one record a line
         #[arg(long)]
         json: bool,
@@ -30,11 +34,25 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write records for other programs, oldest first; without a limit all that match
+    Export {
+        #[command(flatten)]
+        query: Box<Query>,
+        /// How to write them
+        #[arg(long, value_enum, default_value_t = Format::Ndjson)]
+        format: Format,
+    },
     /// Check that no record was changed, removed, swapped or inserted
     Verify {
         /// A head that an earlier `verify` printed: it must still be there, or the end was cut off
         #[arg(long, value_name = "SEQ:HASH")]
         expect: Option<Head>,
+        /// The file that `audit.heads.file` names, or a copy: every signed head in it must still be there
+        #[arg(long, value_name = "FILE")]
+        heads: Option<PathBuf>,
+        /// The public key of the heads [default: the one beside `audit.heads.key`]
+        #[arg(long, value_name = "FILE", requires = "heads")]
+        key: Option<PathBuf>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -51,8 +69,23 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
             Command::List { query, json: false } => drop(reader.list(&query, now, out)?),
             Command::Show { id, json: true } => reader.show_json(&id, out)?,
             Command::Show { id, json: false } => reader.show(&id, out)?,
-            Command::Verify { expect, json } => {
-                let report = reader.verify(expect)?;
+            Command::Export { query, format } => drop(reader.export(&query, format, now, out)?),
+            Command::Verify {
+                expect,
+                heads,
+                key,
+                json,
+            } => {
+                let mut known = match heads {
+                    Some(file) => {
+                        let settings = kept.audit.heads.clone().unwrap_or_default();
+                        Heads::read(&file, &key.unwrap_or_else(|| settings.public_key(&kept.base)))
+                            .map_err(ReadError::Heads)?
+                    }
+                    None => Heads::default(),
+                };
+                known.expect(expect);
+                let report = reader.verify_with(&known)?;
                 if json {
                     let flaw = report
                         .flaw
@@ -60,7 +93,7 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
                         .map(|flaw| json!({"seq": flaw.seq, "id": flaw.id, "message": flaw.to_string()}));
                     let summary = json!({
                         "holds": report.holds(), "records": report.records, "head": report.head.to_string(),
-                        "first": report.first, "last": report.last, "flaw": flaw,
+                        "removed": report.removed, "first": report.first, "last": report.last, "flaw": flaw,
                     });
                     writeln!(out, "{summary:#}")?;
                 } else {
@@ -71,10 +104,15 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
         }
         Ok(Outcome::Well)
     };
-    read().map_err(|error| match error {
-        ReadError::Misconfigured(wrong) => Stop::Config(kept.errors([&wrong])),
+    read().map_err(|error| unread(error, |wrong| kept.errors([wrong])))
+}
+
+/// Why the audit could not be read; `place` finds a setting in the file.
+pub(super) fn unread(error: ReadError, place: impl FnOnce(&Misconfigured) -> ConfigErrors) -> Stop {
+    match error {
+        ReadError::Misconfigured(wrong) => Stop::Config(place(&wrong)),
         ReadError::Output(error) => Stop::Output(error),
-        ReadError::Unknown(_) | ReadError::Ambiguous { .. } => Stop::Usage(error.to_string()),
+        ReadError::Unknown(_) | ReadError::Ambiguous { .. } | ReadError::Heads(_) => Stop::Usage(error.to_string()),
         _ => Stop::Ours(error.to_string()),
-    })
+    }
 }

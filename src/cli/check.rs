@@ -41,8 +41,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
     local::keys(config, &mut findings)?;
     local::nets(config, &mut findings)?;
     local::audit(config, &mut findings)?;
+    local::dashboard(config, &mut findings)?;
     local::page(config, &mut findings)?;
     local::geo(config, &mut findings)?;
+    local::telemetry(config, &mut findings)?;
     let interceptors = local::interceptors(config, &mut findings)?;
     local::lock_out(config, &mut findings)?;
     local::saml(config, &mut findings)?;

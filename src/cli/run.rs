@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::fmt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{
     block_on,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{Config, Log, LogFormat},
+    config::{Config, Log},
     serve,
 };
 
@@ -30,12 +30,6 @@ pub(super) fn run(config: &Config) -> Result<Outcome, Stop> {
 /// Lines go to standard error: standard output belongs to what a command was asked for.
 fn log(log: &Log) {
     let instead = std::env::var("TOLLGATE_LOG").ok();
-    let lines = fmt()
-        .with_env_filter(log.filter(instead.as_deref()))
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
-    match log.format {
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).init(),
-        LogFormat::Text => lines.with_target(false).init(),
-    }
+    let coloured = io::stderr().is_terminal();
+    log.subscriber(instead.as_deref(), coloured, io::stderr).init();
 }

@@ -1,9 +1,15 @@
 //! `[log]` in `proxy.toml`.
 
-use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
 
-use crate::misconfigured::Misconfigured;
+use serde::Deserialize;
+use tracing::Subscriber;
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::{escape, misconfigured::Misconfigured};
 
 /// `[log]`: how and how much is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -36,12 +42,73 @@ impl Log {
             .unwrap_or_else(|| EnvFilter::new("info"))
     }
 
+    /// What writes the log: a line for each event to what `writer` makes, in colours if those are wanted, with every character
+    /// escaped that would begin another line, turn its direction or steer a terminal.
+    pub fn subscriber<W>(&self, instead: Option<&str>, coloured: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
+    where
+        W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    {
+        let lines = tracing_subscriber::fmt().with_env_filter(self.filter(instead));
+        match self.format {
+            LogFormat::Json => {
+                let lines = lines.json().flatten_event(true).with_current_span(false);
+                Box::new(lines.with_writer(Escaped(writer, escape::in_json)).finish())
+            }
+            LogFormat::Text if coloured => {
+                let lines = lines.with_target(false).with_ansi(true);
+                Box::new(
+                    lines
+                        .with_writer(Escaped(writer, escape::for_coloured_terminal))
+                        .finish(),
+                )
+            }
+            LogFormat::Text => {
+                let lines = lines.with_target(false).with_ansi(false);
+                Box::new(lines.with_writer(Escaped(writer, escape::for_terminal)).finish())
+            }
+        }
+    }
+
     pub(super) fn findings(&self) -> Option<Misconfigured> {
         let readable = !self.level.trim().is_empty() && EnvFilter::try_new(&self.level).is_ok();
         (!readable).then(|| {
             Misconfigured::new("log.level", format!("`{}` is no level", self.level))
                 .hint("write `error`, `warn`, `info`, `debug` or `trace`")
         })
+    }
+}
+
+type Escape = fn(&str) -> Cow<'_, str>;
+
+/// Escapes what is written. Each write is one whole line.
+struct Escaped<W>(W, Escape);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaped<W> {
+    type Writer = Escaped<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Escaped(self.0.make_writer(), self.1)
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+        Escaped(self.0.make_writer_for(meta), self.1)
+    }
+}
+
+impl<W: Write> Write for Escaped<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let (text, end) = match text.strip_suffix('\n') {
+            Some(text) => (text, "\n"),
+            None => (&*text, ""),
+        };
+        let escaped = (self.1)(text);
+        self.0.write_all([escaped.as_ref(), end].concat().as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

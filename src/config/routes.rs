@@ -14,9 +14,9 @@ impl Config {
     /// The preset with the operator's routes, as far as they are in force.
     ///
     /// # Errors
-    /// An unknown preset; a route that cannot work.
+    /// An unknown preset, or one with a mistake; a route that cannot work.
     pub fn preset(&self) -> Result<Preset, Misconfigured> {
-        let preset = Preset::load(&self.upstream.preset, &self.routes)?;
+        let preset = Preset::load(&self.upstream.preset, &self.base, &self.routes)?;
         Ok(preset.keeping(|route| self.is_in_force(route)))
     }
 
@@ -34,7 +34,8 @@ impl Config {
         })
     }
 
-    fn is_in_force(&self, route: &Route) -> bool {
+    /// Whether a route counts: one that asks about registering clients where somebody is asked, SAML's where it is refused.
+    pub fn is_in_force(&self, route: &Route) -> bool {
         let asked = |trigger| {
             let mut interceptors = self.interceptors.iter();
             interceptors.any(|settings| settings.enabled && settings.trigger == trigger)

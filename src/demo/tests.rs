@@ -1,6 +1,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     os::unix::fs::PermissionsExt,
+    path::Path,
 };
 
 use super::*;
@@ -21,7 +22,7 @@ async fn the_configuration_is_one_that_every_module_takes() {
     let file: toml::Table = toml::from_str(&text).unwrap();
 
     let routes: Vec<Route> = section(&file, "route");
-    let preset = Preset::load("generic", &routes).unwrap();
+    let preset = Preset::load("generic", Path::new("."), &routes).unwrap();
     for path in ["/signup", "/api/users", "/api/organizations/org_tea/invitations"] {
         assert!(preset.candidates("POST", path)[0].route.trigger.is_some(), "{path}");
         assert!(preset.candidates("GET", path).is_empty(), "{path}");
@@ -52,10 +53,11 @@ async fn the_folder_is_the_owners_alone_and_goes_with_the_demo() {
 #[tokio::test]
 async fn the_playground_has_a_line_for_each_trigger_and_the_real_addresses() {
     let demo = started().await;
-    let text = demo.playground();
+    let text = demo.playground("127.0.0.1:9443".parse().unwrap());
     for (_, trigger) in config::INTERCEPTORS {
         assert!(text.contains(trigger.as_str()), "{trigger}");
     }
     assert!(text.contains(&format!("curl -i {}/signup", demo.public_url())));
+    assert!(text.contains("http://127.0.0.1:9443"));
     assert!(text.contains(&demo.config_path().display().to_string()));
 }

@@ -39,6 +39,8 @@ impl Arrival {
 pub struct Trace {
     parent: String,
     taken_over: bool,
+    /// The client's span, where ours belongs to it.
+    client: Option<u64>,
 }
 
 impl Trace {
@@ -50,6 +52,28 @@ impl Trace {
     /// The trace id: 32 lower-case hexadecimal digits.
     pub fn id(&self) -> &str {
         self.parent.split('-').nth(1).unwrap_or_default()
+    }
+
+    /// Whether whoever began the trace records it; `None` where it begins here.
+    pub fn recorded_by_client(&self) -> Option<bool> {
+        self.taken_over.then(|| self.parent.ends_with("-01"))
+    }
+
+    /// The client's span that ours belongs to, once there is one.
+    pub fn client_span(&self) -> Option<u64> {
+        self.client
+    }
+
+    /// The same trace, from here on in a span of ours; without one, a trace that is not recorded.
+    pub(super) fn within(&self, span: Option<u64>) -> Self {
+        let theirs = self.parent.split('-').nth(2).unwrap_or_default();
+        let theirs = u64::from_str_radix(theirs, 16).unwrap_or_default();
+        let flags = if span.is_some() { "01" } else { "00" };
+        Self {
+            parent: format!("00-{}-{:016x}-{flags}", self.id(), span.unwrap_or(theirs)),
+            taken_over: self.taken_over,
+            client: self.taken_over.then_some(theirs),
+        }
     }
 
     pub(super) fn stamp(&self, headers: &mut HeaderMap) {
@@ -77,6 +101,7 @@ impl Trace {
         valid.then(|| Self {
             parent: parent.to_owned(),
             taken_over: true,
+            client: None,
         })
     }
 
@@ -86,6 +111,7 @@ impl Trace {
         Self {
             parent: format!("00-{trace}-{span:016x}-01"),
             taken_over: false,
+            client: None,
         }
     }
 }

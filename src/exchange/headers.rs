@@ -125,7 +125,7 @@ const REWRITE_FAMILIES: &[&str] = &[
     "x-tollgate-",
 ];
 
-const CERTIFICATE_FAMILIES: &[&str] = &["ssl-client-", "x-client-cert", "x-ssl-"];
+const CERTIFICATE_FAMILIES: &[&str] = &["client-cert", "ssl-client-", "x-client-cert", "x-ssl-"];
 
 #[cfg(test)]
 mod tests {
@@ -168,6 +168,8 @@ mod tests {
             "x-tollgate-request-id",
             "proxy",
             "proxy-authorization",
+            "client-cert",
+            "client-cert-chain",
             "ssl-client-cert",
             "expect",
         ] {

@@ -98,7 +98,8 @@ impl Outside {
         }
     }
 
-    pub(super) fn trusts(&self, ip: IpAddr) -> bool {
+    /// Whether what this address says of a client is believed.
+    pub fn trusts(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         self.trusted_proxies.iter().any(|network| network.contains(&ip))
     }

@@ -8,8 +8,9 @@ use unicode_normalization::UnicodeNormalization;
 #[error("the e-mail address has more than one `@`")]
 pub struct Ambiguous;
 
-/// Adds `email_normalized` and `email_domain` to a user that has an `email`: NFKC in lower case, the domain in its ASCII
-/// form (UTS 46), so that an interceptor compares what cannot be spelled in another way.
+/// Takes the spaces around a user's `email` off, as upstreams do before they act on it, and adds `email_normalized` and
+/// `email_domain`: NFKC in lower case, the domain in its ASCII form (UTS 46), so that an interceptor compares what cannot be
+/// spelled in another way.
 ///
 /// An address that is none is left to the upstream, which has rules of its own for that.
 ///
@@ -19,7 +20,9 @@ pub(super) fn describe(user: &mut Map<String, Value>) -> Result<(), Ambiguous> {
     let Some(email) = user.get("email").and_then(Value::as_str) else {
         return Ok(());
     };
-    let Some((local, domain)) = email.trim().rsplit_once('@') else {
+    let email = email.trim().to_owned();
+    user.insert("email".into(), email.as_str().into());
+    let Some((local, domain)) = email.rsplit_once('@') else {
         return Ok(());
     };
     // A compatibility form may be an `@` in disguise.
@@ -83,6 +86,16 @@ mod tests {
         ] {
             assert_eq!(described(email).unwrap(), (normalized.into(), domain.into()), "{email}");
         }
+    }
+
+    #[test]
+    fn spaces_around_an_address_are_no_part_of_it() {
+        let mut user = Map::from_iter([("email".to_owned(), " Ada@example.com\u{a0}".into())]);
+        describe(&mut user).unwrap();
+        assert_eq!(
+            (&user["email"], &user["email_normalized"]),
+            (&"Ada@example.com".into(), &"ada@example.com".into())
+        );
     }
 
     #[test]

@@ -175,26 +175,6 @@ fn multipart_that_ends_early_or_goes_on_after_its_end_is_refused() {
     assert!(Form::multipart(whole.as_bytes(), "multipart/form-data").is_err());
 }
 
-proptest! {
-    #[test]
-    fn a_form_reads_as_it_was_written(fields in proptest::collection::btree_map("[a-zA-Z0-9_.\u{e9}\\[\\] ;&=%+]{1,8}", "[^\u{0}]{0,12}", 0..6)) {
-        let mut form = Form::default();
-        for (name, value) in &fields {
-            form.set(name, value.clone());
-        }
-        let again = Form::urlencoded(form.to_urlencoded().as_bytes()).unwrap();
-        prop_assert_eq!(again, form);
-    }
-
-    #[test]
-    fn reading_any_bytes_never_panics(body in proptest::collection::vec(any::<u8>(), 0..64)) {
-        let _ = Form::multipart(&body, MULTIPART);
-        if let Ok(form) = Form::urlencoded(&body) {
-            prop_assert_eq!(Form::urlencoded(form.to_urlencoded().as_bytes()).unwrap(), form);
-        }
-    }
-}
-
 #[test]
 fn a_boundary_is_taken_quoted_or_not_and_only_once() {
     let body = b"--a:b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--a:b--";
@@ -209,3 +189,5 @@ fn a_boundary_is_taken_quoted_or_not_and_only_once() {
         assert_eq!(Form::multipart(body, content_type).is_ok(), fine, "{content_type}");
     }
 }
+
+mod laws;

@@ -16,11 +16,20 @@ use crate::{
     exchange::Exchange,
     facts::{self, Materials},
     refusal::Refusal,
-    verdict::{Additions, DecidedBy, Decision, Effect, Verdict},
+    verdict::{Additions, DecidedBy, Decision, Remembered},
 };
 
 /// How many events one request may make (users of an import). More are refused: each would wait for its answer in turn.
 const MOST_EVENTS: usize = 50;
+
+/// What ALLOW comes to.
+#[derive(Default)]
+pub(super) struct Allowed {
+    /// What it adds.
+    pub(super) additions: Additions,
+    /// What is kept with the refresh token.
+    pub(super) remember: Vec<Remembered>,
+}
 
 impl Gate {
     /// A gate before: ask, then forward what was judged.
@@ -36,8 +45,8 @@ impl Gate {
         let mut allowed = Vec::new();
         for item in items(recognised)? {
             let event = self.event_before(exchange, recognised, trigger, caller, item)?;
-            let additions = self.ask(&event, &TokenClaims::default()).await?;
-            allowed.push((event, additions));
+            let asked = self.ask(&event, &TokenClaims::default(), &[]).await?;
+            allowed.push((event, asked.additions));
         }
         let answer = self.forward(exchange, recognised).await?;
         if !answer.status().is_client_error() && !answer.status().is_server_error() {
@@ -46,30 +55,46 @@ impl Gate {
         Ok(answer)
     }
 
-    /// Asks whoever applies, records every consultation, and gives what ALLOW adds. About a session only once its user was
-    /// asked about.
+    /// Asks whoever applies, except those whose `remembered` ALLOW counts again, records every consultation, and gives what ALLOW
+    /// comes to. About a session only once its user was asked about.
     ///
     /// # Errors
     /// DENY, a failure policy's deny, or an audit that cannot be written.
-    pub(super) async fn ask(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
+    pub(super) async fn ask(
+        &self,
+        event: &Event,
+        existing: &TokenClaims,
+        remembered: &[Remembered],
+    ) -> Result<Allowed, Refusal> {
         if event.trigger == Trigger::PreSessionCreation {
             self.late_signup(event).await?;
         }
-        self.ask_now(event, existing).await
+        self.ask_now(event, existing, remembered).await
     }
 
-    pub(super) async fn ask_now(&self, event: &Event, existing: &TokenClaims) -> Result<Additions, Refusal> {
+    pub(super) async fn ask_now(
+        &self,
+        event: &Event,
+        existing: &TokenClaims,
+        remembered: &[Remembered],
+    ) -> Result<Allowed, Refusal> {
         if !self.interceptors.applies(event) {
-            return Ok(Additions::default());
+            return Ok(Allowed::default());
         }
-        let verdict = self.interceptors.consult(event, existing).await;
+        let paused = self.metrics.paused(event.trigger);
+        let verdict = self.interceptors.consult_again(event, existing, remembered).await;
+        drop(paused);
+        self.metrics.judged(event.trigger, &verdict);
+        self.record_consults(event, &verdict);
         self.audit
             .record(Entry::of_verdict(event, &verdict))
             .await
             .map_err(|e| Refusal::ourselves(format!("the audit cannot be written: {e}")))?;
-        log(event, &verdict);
         match verdict.decision {
-            Decision::Allow(additions) => Ok(additions),
+            Decision::Allow(additions) => Ok(Allowed {
+                additions,
+                remember: verdict.remember,
+            }),
             Decision::Deny { message } => Err(denial(
                 message,
                 &verdict.consultations.last().map(|c| (c.decided_by, &c.interceptor)),
@@ -90,6 +115,7 @@ impl Gate {
             triggered_at: exchange.arrival.received,
             request_id: exchange.arrival.request_id.clone(),
             trace_id: Some(exchange.arrival.trace.id().to_owned()),
+            traceparent: Some(exchange.arrival.trace.traceparent().to_owned()),
             operation: Some(operation.to_owned()),
             ..Context::default()
         }
@@ -155,22 +181,5 @@ fn denial(message: Option<String>, last: &Option<(DecidedBy, &String)>) -> Refus
         Some((rule, interceptor)) => Refusal::failed_closed(format!(
             "the interceptor `{interceptor}` gave no valid verdict ({rule:?})"
         )),
-    }
-}
-
-fn log(event: &Event, verdict: &Verdict) {
-    for c in &verdict.consultations {
-        let effect = if c.effect == Effect::Allow { "allowed" } else { "denied" };
-        tracing::info!(
-            request_id = %event.context.request_id,
-            trigger = %event.trigger,
-            interceptor.name = %c.interceptor,
-            operation = event.context.operation.as_deref(),
-            decision = effect,
-            duration_ms = c.duration.as_millis() as u64,
-            "`{}` {effect} {}",
-            c.interceptor,
-            event.trigger,
-        );
     }
 }

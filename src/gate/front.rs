@@ -24,11 +24,11 @@ use self::{
 };
 use super::{
     Gate,
-    issued::{Issued, Reissued},
+    issued::{About, Issued, Reissued},
     recognise::Recognised,
     request::ClientAuthentication,
     revoke::Revocation,
-    tokens::Grant,
+    tokens::{Grant, Target},
 };
 use crate::{
     body::{self, Body},
@@ -50,6 +50,8 @@ pub(super) struct Asked {
     client_id: Option<String>,
     nonce: Option<String>,
     scope: Option<String>,
+    /// Of a recognised request.
+    traceparent: Option<String>,
     context: Context,
 }
 
@@ -85,6 +87,7 @@ impl Gate {
             client_id: parameter("client_id").or_else(|| query.get("client_id").map(str::to_owned)),
             nonce: parameter("nonce").filter(|_| by_value),
             scope: parameter("scope"),
+            traceparent: recognised.map(|_| exchange.arrival.trace.traceparent().to_owned()),
             context: self.context(exchange, operation),
             preset: Arc::clone(preset),
             method: exchange.method.to_string(),
@@ -112,7 +115,11 @@ impl Gate {
             headers.remove(RANGE);
         }
         let is_head = request.method() == http::Method::HEAD;
-        let answer = self.upstream.relay(request).await.map_err(super::away)?;
+        let traceparent = asked.traceparent.as_deref().unwrap_or_default();
+        let answer = self
+            .spanned(traceparent, request, |request| self.upstream.relay(request))
+            .await
+            .map_err(super::away)?;
         let held = match held::look(answer, captures.is_some() && !is_head)
             .await
             .map_err(broken)?
@@ -159,6 +166,8 @@ impl Gate {
             captures: &captures,
             query: &asked.query,
             context: asked.context.clone(),
+            memory: None,
+            target: Target::default(),
         };
         let opened = self.open(&grant, response).await?;
         grant.client_id = opened.client_id.as_deref();
@@ -205,6 +214,7 @@ impl Gate {
             path: &asked.path,
             back: None,
         };
+        self.metrics.refused(refusal.fault().as_str());
         let error = refusal.into_parameters(&occasion, parts.status);
         let written = self.deny(&opened, &error).map_err(unsigned)?;
         answer(parts, written)
@@ -239,11 +249,21 @@ impl Gate {
             }
         };
         let audience = outer.as_ref().and_then(|outer| outer.claims().get("aud")?.as_str());
+        // In a JWT around the response it may be a number.
+        let seconds = match outer.as_ref().and_then(|outer| outer.claims().get("expires_in")) {
+            Some(Value::Number(seconds)) => seconds.as_i64(),
+            _ => parameter("expires_in")?.and_then(|seconds| seconds.parse().ok()),
+        };
         Ok(Opened {
             issued: Issued {
                 access_token: parameter("access_token")?,
                 id_token: parameter("id_token")?,
                 refresh_token: None,
+                about: About {
+                    token_type: parameter("token_type")?,
+                    expires_in: seconds,
+                    scope: parameter("scope")?,
+                },
             },
             code: parameter("code")?,
             state: parameter("state")?,

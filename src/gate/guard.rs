@@ -29,19 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The rule's name in the audit.
 const RULE: &str = "egress_guard";
 
-/// What tokens are told by: the keys at hand and the issuers' names.
-struct Upstreams(Arc<Gate>);
-
-impl Known for Upstreams {
+/// Tokens are told by the keys at hand and the issuers' names.
+impl Known for Gate {
     fn owner(&self, kid: &str) -> Option<Owner> {
-        if self.0.reissuer.ring().holds(kid) {
+        if self.reissuer.ring().holds(kid) {
             return Some(Owner::Ours);
         }
-        self.0.issuers.holds_key(kid).then_some(Owner::Upstream)
+        self.issuers.holds_key(kid).then_some(Owner::Upstream)
     }
 
     fn is_issuer(&self, iss: &str) -> bool {
-        self.0.issuers.is_one(&self.0.parts.preset.issuer, iss)
+        self.issuers.is_one(&self.parts.preset.issuer, iss)
     }
 }
 
@@ -117,7 +115,7 @@ impl Gate {
             let gate = Arc::clone(self);
             move |sighting, place: &str| gate.sighted(occasion, sighting, place)
         };
-        let mut watched = Watched::new(body, Upstreams(Arc::clone(self)), blocks, Box::new(report));
+        let mut watched = Watched::new(body, Arc::clone(self), blocks, Box::new(report));
         if waits && let Ok(Err(Caught)) = tokio::time::timeout(PATIENCE, watched.begin()).await {
             return Err(refused(&head.headers));
         }
@@ -126,9 +124,8 @@ impl Gate {
 
     /// The first token in a header, and which.
     fn sight_in(self: &Arc<Self>, headers: &HeaderMap) -> Option<(String, Sighting)> {
-        let known = Upstreams(Arc::clone(self));
         headers.iter().find_map(|(name, value)| {
-            let sighting = token::sight(value.as_bytes(), &known)?;
+            let sighting = token::sight(value.as_bytes(), &**self)?;
             Some((format!("the header `{name}`"), sighting))
         })
     }
@@ -139,6 +136,7 @@ impl Gate {
         let Occasion { context, method, path } = occasion;
         let blocks = gate.egress == Egress::Block;
         let done = if blocks { "was stopped" } else { "passes" };
+        gate.metrics.sighted(if blocks { "blocked" } else { "passed" });
         let (kid, typ) = (Shown(sighting.kid.as_deref()), Shown(sighting.typ.as_deref()));
         let found =
             format!("a token of the upstream's own (kid {kid}, typ {typ}) {done} in {place} of {method} {path}");

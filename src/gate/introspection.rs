@@ -22,7 +22,7 @@ use crate::{
     exchange::Exchange,
     json,
     refusal::Refusal,
-    token::{Kind, Unissued, Unverified, Verified},
+    token::{Kind, Restored, Unissued, Unverified, Verified},
 };
 
 /// RFC 9701 §4.
@@ -55,9 +55,9 @@ impl Gate {
             return Ok(super::relayed(answer));
         }
         let native = matches!(bearer, Some(Bearer::Native)) && self.require_reissued;
-        let added = match bearer {
-            Some(Bearer::Ours(restored)) => restored.added,
-            _ => Map::new(),
+        let ours = match bearer {
+            Some(Bearer::Ours(restored)) => Some(*restored),
+            _ => None,
         };
         if is(answer.headers(), INTROSPECTION_JWT) {
             let kind = Kind::Introspection {
@@ -65,7 +65,7 @@ impl Gate {
             };
             let verified = self.verified_statement(exchange, recognised, &answer, kind).await?;
             let about = verified.claims().get("token_introspection").and_then(Value::as_object);
-            let about = told(about.cloned().unwrap_or_default(), native, &added);
+            let about = told(about.cloned().unwrap_or_default(), native, ours.as_ref());
             let edit = [("token_introspection".to_owned(), Value::Object(about))];
             return self.signed_again(answer, &verified, edit.into_iter().collect());
         }
@@ -76,7 +76,7 @@ impl Gate {
             ));
         };
         let jwt = members.get("jwt").and_then(Value::as_str).map(str::to_owned);
-        let mut members = told(members, native, &added);
+        let mut members = told(members, native, ours.as_ref());
         members.shift_remove("jwt");
         // Unasked, or about a token that counts for nothing, it is taken out: it is under a key that nobody knows.
         if let Some(raw) = jwt.filter(|_| signed.is_some() && is_active(&members)) {
@@ -86,13 +86,14 @@ impl Gate {
                 Ok(verified) => verified,
                 Err(why) => return Err(self.refused(exchange, recognised, &why).await),
             };
+            let added = ours.map(|ours| ours.added).unwrap_or_default();
             let again = self.reissuer.access_token(&verified, &added, self.clock.now());
             members.insert("jwt".into(), json!(again.map_err(|e| unsigned(&e))?));
         }
         Ok(super::with_json(answer, &Value::Object(members)))
     }
 
-    /// OIDC Core §5.3; a signed answer (§5.3.2) is signed again.
+    /// OIDC Core §5.3, with the added claims merged into the answer; a signed one (§5.3.2) is signed again.
     ///
     /// # Errors
     /// A signed answer that does not verify.
@@ -100,15 +101,29 @@ impl Gate {
         &self,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
-        client_id: Option<&str>,
+        caller: Option<Restored>,
+        posted: Option<Bearer>,
     ) -> Result<Response<Body>, Refusal> {
+        let token = match (&caller, &posted) {
+            (None, Some(Bearer::Ours(restored))) => Some(restored.as_ref()),
+            (caller, _) => caller.as_ref(),
+        };
         let answer = self.call(exchange, recognised).await?;
         if !is(answer.headers(), JWT) {
-            return Ok(super::relayed(answer));
+            let told = token.filter(|token| answer.status().is_success() && !token.told.is_empty());
+            let (Some(token), Ok(Value::Object(mut members))) = (told, json::parse(answer.body())) else {
+                return Ok(super::relayed(answer));
+            };
+            members.extend(shown(&token.told, token, &members));
+            return Ok(super::with_json(answer, &Value::Object(members)));
         }
-        let kind = Kind::Userinfo { client_id };
+        let client_id = token.and_then(|token| token.claims.get("azp").or_else(|| token.claims.get("client_id")));
+        let kind = Kind::Userinfo {
+            client_id: client_id.and_then(Value::as_str),
+        };
         let verified = self.verified_statement(exchange, recognised, &answer, kind).await?;
-        self.signed_again(answer, &verified, Map::new())
+        let edit = token.map(|token| shown(&token.told, token, verified.claims()));
+        self.signed_again(answer, &verified, edit.unwrap_or_default())
     }
 
     async fn verified_statement(
@@ -132,6 +147,7 @@ impl Gate {
         verified: &Verified,
         edit: Map<String, Value>,
     ) -> Result<Response<Body>, Refusal> {
+        self.metrics.reissued("statement");
         let again = self.reissuer.statement(verified, &edit, &[], self.clock.now());
         Ok(super::with_body(answer, again.map_err(|e| unsigned(&e))?))
     }
@@ -149,14 +165,37 @@ impl Gate {
 }
 
 /// What the caller is told of its token.
-fn told(mut about: Map<String, Value>, native: bool, added: &Map<String, Value>) -> Map<String, Value> {
+fn told(mut about: Map<String, Value>, native: bool, ours: Option<&Restored>) -> Map<String, Value> {
     if native {
         return [("active".to_owned(), Value::Bool(false))].into_iter().collect();
     }
-    if is_active(&about) {
-        about.extend(added.clone());
+    if let Some(ours) = ours.filter(|_| is_active(&about)) {
+        let shown = shown(&ours.added, ours, &about);
+        about.extend(shown);
     }
     about
+}
+
+/// The added claims as they are put into what the upstream says of a token. What it says itself stays, unless the claim was
+/// replaced in the token, or was nobody else's to set.
+fn shown(added: &Map<String, Value>, token: &Restored, about: &Map<String, Value>) -> Map<String, Value> {
+    let mut shown = Map::new();
+    for (name, value) in added {
+        let replaced = token.claims.contains_key(name) || matches!(name.as_str(), "aud" | "scope");
+        let value = match (about.get(name), value) {
+            (None, value) => value.clone(),
+            (Some(_), value) if replaced => value.clone(),
+            // The object of `claims_at`, of which nobody knew that it was there already.
+            (Some(Value::Object(theirs)), Value::Object(ours)) => {
+                let mut both = ours.clone();
+                both.extend(theirs.clone());
+                Value::Object(both)
+            }
+            (Some(_), _) => continue,
+        };
+        shown.insert(name.clone(), value);
+    }
+    shown
 }
 
 fn is_active(about: &Map<String, Value>) -> bool {

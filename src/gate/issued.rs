@@ -12,6 +12,8 @@ use crate::{
 
 /// RFC 8693 §3.
 const ID_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// Likewise.
+pub(super) const REFRESH_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 
 /// Tokens as the upstream wrote them, whichever way they leave.
 #[derive(Default)]
@@ -22,6 +24,19 @@ pub(super) struct Issued {
     pub(super) id_token: Option<String>,
     /// `refresh_token`.
     pub(super) refresh_token: Option<String>,
+    /// What the answer says of the access token.
+    pub(super) about: About,
+}
+
+/// What an answer says of its access token (RFC 6749 §5.1).
+#[derive(Default)]
+pub(super) struct About {
+    /// How it is presented, such as `Bearer`.
+    pub(super) token_type: Option<String>,
+    /// How long it counts, in seconds.
+    pub(super) expires_in: Option<i64>,
+    /// Its scope, where it is not just what was asked for.
+    pub(super) scope: Option<String>,
 }
 
 /// A token response (RFC 6749 §5.1) as the upstream wrote it.
@@ -32,15 +47,19 @@ pub(super) struct TokenResponse {
     pub(super) issued: Issued,
     /// The member that the ID token stands in.
     id_member: &'static str,
+    /// The member that the refresh token stands in.
+    refresh_member: &'static str,
 }
 
 /// The tokens of an answer as the client gets them.
 #[derive(Default)]
 pub(super) struct Reissued {
-    /// Signed anew, or opaque as it was.
+    /// Signed anew, or wrapped.
     pub(super) access_token: Option<String>,
     /// Signed anew.
     pub(super) id_token: Option<String>,
+    /// Wrapped, where something has to be remembered with it; else absent: it stays as it was.
+    pub(super) refresh_token: Option<String>,
     /// RFC 6749 §5.1: a scope that is not the one that the upstream names.
     pub(super) scope: Option<String>,
 }
@@ -55,6 +74,17 @@ impl Issued {
     /// Whether there is no token at all.
     pub(super) fn is_empty(&self) -> bool {
         self.access_token.is_none() && self.id_token.is_none() && self.refresh_token.is_none()
+    }
+}
+
+impl About {
+    fn of(members: &Map<String, Value>) -> Self {
+        let text = |name: &str| members.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            token_type: text("token_type"),
+            expires_in: members.get("expires_in").and_then(Value::as_i64),
+            scope: text("scope"),
+        }
     }
 }
 
@@ -79,6 +109,7 @@ impl TokenResponse {
             access_token: token("access_token")?,
             id_token: token("id_token")?,
             refresh_token: token("refresh_token")?,
+            about: About::of(&members),
         };
         if issued.is_empty() {
             return if status.is_success() {
@@ -88,8 +119,8 @@ impl TokenResponse {
             };
         }
         // A token exchange hands out any token under that name.
-        let exchanged = members.get("issued_token_type").and_then(Value::as_str) == Some(ID_TOKEN_TYPE);
-        let is_id = |token: &String| exchanged || token::claims_to_be_id_token(token);
+        let exchanged = members.get("issued_token_type").and_then(Value::as_str);
+        let is_id = |token: &String| exchanged == Some(ID_TOKEN_TYPE) || token::claims_to_be_id_token(token);
         let mut id_member = "id_token";
         if issued.access_token.as_ref().is_some_and(is_id) {
             if issued.id_token.is_some() {
@@ -98,10 +129,21 @@ impl TokenResponse {
             issued.id_token = issued.access_token.take();
             id_member = "access_token";
         }
+        let mut refresh_member = "refresh_token";
+        let is_refresh = exchanged == Some(REFRESH_TOKEN_TYPE) && issued.refresh_token.is_none();
+        if issued
+            .access_token
+            .as_ref()
+            .is_some_and(|token| is_refresh && !token::is_jwt_shaped(token))
+        {
+            issued.refresh_token = issued.access_token.take();
+            refresh_member = "access_token";
+        }
         Ok(Some(Self {
             text: String::from_utf8_lossy(body).into_owned(),
             issued,
             id_member,
+            refresh_member,
         }))
     }
 
@@ -110,6 +152,7 @@ impl TokenResponse {
         let edits = [
             ("access_token", reissued.access_token),
             (self.id_member, reissued.id_token),
+            (self.refresh_member, reissued.refresh_token),
             ("scope", reissued.scope),
         ];
         let edits = edits
@@ -134,6 +177,12 @@ impl Tokens {
             id_token: of(&self.id),
         }
     }
+}
+
+/// Whose tokens they are.
+pub(super) fn subject(claims: &TokenClaims) -> Option<&str> {
+    let found = claims.id_token.get("sub").or_else(|| claims.access_token.get("sub"));
+    found?.as_str()
 }
 
 /// `m2m_token_claims` of the event of a machine token.

@@ -9,13 +9,13 @@ use std::{
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::metadata::path_of;
+use super::{metadata::path_of, preview::KnownKeys};
 use crate::{
     json,
     preset::{Issuer as IssuerPaths, Preset},
     route::Captures,
     token::UpstreamKeys,
-    upstream::{Lifetime, Remembered, Upstream, UpstreamError},
+    upstream::{Document, Lifetime, Remembered, Upstream, UpstreamError},
 };
 
 /// How many documents are kept; past that all are fetched anew. One that the upstream does not have is not kept.
@@ -68,7 +68,10 @@ impl Issuers {
     /// The upstream does not have it, or is away and never gave it.
     pub(super) async fn document(&self, path: &str) -> Result<Arc<Value>, UpstreamError> {
         let parse = |bytes: &[u8]| json::parse(bytes).map_err(|e| format!("cannot be read: {e}"));
-        let document = self.remembered(&self.documents, path, DISCOVERY, parse).get().await;
+        let document = self
+            .remembered(&self.documents, Document::Discovery, path, DISCOVERY, parse)
+            .get()
+            .await;
         if let Err(UpstreamError::Status(_)) = document {
             self.documents
                 .lock()
@@ -102,7 +105,7 @@ impl Issuers {
             .and_then(path_of)
             .ok_or_else(|| broken("names no jwks_uri"))?;
         let parse = |bytes: &[u8]| UpstreamKeys::parse(bytes).map_err(|e| e.to_string());
-        let remembered = self.remembered(&self.keys, &keys_path, KEYS, parse);
+        let remembered = self.remembered(&self.keys, Document::Keys, &keys_path, KEYS, parse);
         let keys = remembered.get().await?;
         Ok(Arc::new(Issuer {
             identifier,
@@ -120,6 +123,25 @@ impl Issuers {
             .any(|keys| keys.holds(kid))
     }
 
+    /// The key sets at hand, by their paths.
+    pub(super) fn known_keys(&self) -> Vec<KnownKeys> {
+        let kept = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known: Vec<_> = kept
+            .iter()
+            .filter_map(|(path, remembered)| {
+                let age = remembered.age()?;
+                Some(KnownKeys {
+                    path: path.clone(),
+                    keys: remembered.at_hand()?,
+                    age,
+                    stale: remembered.has_failed(),
+                })
+            })
+            .collect();
+        known.sort_by(|a, b| a.path.cmp(&b.path));
+        known
+    }
+
     /// Whether an `iss` is one of the upstream's.
     pub(super) fn is_one(&self, paths: &IssuerPaths, iss: &str) -> bool {
         self.captures(paths, iss).is_some()
@@ -134,6 +156,7 @@ impl Issuers {
     fn remembered<T>(
         &self,
         kept: &Mutex<HashMap<String, Arc<Remembered<T>>>>,
+        document: Document,
         path: &str,
         lifetime: Lifetime,
         parse: fn(&[u8]) -> Result<T, String>,
@@ -145,6 +168,7 @@ impl Issuers {
         let new = || {
             Arc::new(Remembered::new(
                 self.upstream.clone(),
+                document,
                 path,
                 self.headers.clone(),
                 lifetime,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::{
     Gate,
     accounts::{created, is_marked, text, values},
+    consult::Allowed,
 };
 use crate::{
     audit::Entry,
@@ -90,8 +91,8 @@ impl Gate {
                 "whether somebody was asked about a user cannot be seen, so they are asked about now: {why}",
             ),
         }
-        match self.ask_now(&event, &TokenClaims::default()).await {
-            Ok(additions) => {
+        match self.ask_now(&event, &TokenClaims::default(), &[]).await {
+            Ok(Allowed { additions, .. }) => {
                 if let Some(id) = &id {
                     self.mark_as_asked(&event.context, id).await;
                 }

@@ -12,7 +12,7 @@ use crate::{
     exchange::Exchange,
     form::Form,
     json,
-    preset::{Candidate, Preset},
+    preset::{Candidate, Fit, Preset},
     refusal::Refusal,
     route::{Action, BodyKind, Captures, Route, Rule, Sign, Source},
 };
@@ -116,32 +116,28 @@ impl Gate {
         };
         if recognised.route.does != Action::Pass {
             refuse_doubles(&recognised)?;
+            refuse_controls(&recognised)?;
             refuse_by_rule(&recognised.route.refuse, recognised.parameters())?;
         }
         Ok(Recognition::Found(recognised))
     }
 
     async fn has_a_sign(&self, preset: &Preset, candidate: &Candidate, query: &Form, content: &Content) -> bool {
-        let route = &candidate.route;
-        if route.only_if.is_empty() {
-            return true;
-        }
-        for sign in &route.only_if {
-            let seen = match (sign, content) {
-                (Sign::Form(fields), Content::Form(form)) => fields.iter().all(|field| form.get(field).is_some()),
-                (Sign::Form(_), _) => false,
-                (Sign::Query(name), _) => query.get(name).is_some(),
-                (Sign::Learned(name), _) => {
-                    let form = match content {
-                        Content::Form(form) => Some(form),
-                        _ => None,
-                    };
-                    let parameters = query.iter().chain(form.into_iter().flat_map(Form::iter));
-                    self.carries_learned(preset, name, &candidate.captures, parameters)
-                        .await
-                }
-            };
-            if seen {
+        let form = match content {
+            Content::Form(form) => Some(form),
+            _ => None,
+        };
+        let names = match candidate.fit(query, form) {
+            Fit::Always | Fit::Seen(_) => return true,
+            Fit::Not => return false,
+            Fit::Learned(names) => names,
+        };
+        for name in names {
+            let parameters = query.iter().chain(form.into_iter().flat_map(Form::iter));
+            if self
+                .carries_learned(preset, name, &candidate.captures, parameters)
+                .await
+            {
                 return true;
             }
         }
@@ -241,30 +237,52 @@ fn refuse_doubles(recognised: &Recognised) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn reads(recognised: &Recognised, parameter: &str) -> bool {
-    let in_facts = recognised
-        .route
-        .facts
-        .values()
-        .flat_map(|sources| &sources.0)
-        .any(|source| match source {
-            Source::Form(name) | Source::Query(name) => match name.strip_suffix('*') {
-                Some(prefix) => parameter.starts_with(prefix),
-                None => name == parameter,
-            },
-            _ => false,
-        });
+/// Keycloak takes control characters out of a form's values before it looks at them, so `client_\ncredentials` is no unknown
+/// grant there; Hydra takes spaces off. OAuth's parameters have none (RFC 6749 appendix A). What somebody types into a browser's
+/// form may have several lines, save what is told by its name.
+fn refuse_controls(recognised: &Recognised) -> Result<(), Refusal> {
+    for (name, value) in recognised.parameters() {
+        let is_grant = name == "grant_type" && recognised.route.does == Action::Tokens;
+        let odd = |c: char| c.is_ascii_control() || is_grant && !c.is_ascii_graphic();
+        let is_told = || told(recognised).any(|known| known == name);
+        let counts = recognised.route.does != Action::Consult || is_told() || decides(recognised, name);
+        if counts && value.chars().any(odd) {
+            return Err(Refusal::client(
+                StatusCode::BAD_REQUEST,
+                format!("the parameter `{name}` has a control character, or a space where none belongs"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The parameters that the event is made of; one that ends in `*` stands for all with its beginning.
+fn told(recognised: &Recognised) -> impl Iterator<Item = &str> {
+    let sources = recognised.route.facts.values().flat_map(|sources| &sources.0);
+    sources.filter_map(|source| match source {
+        Source::Form(name) | Source::Query(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// Whether the route is recognised by this parameter.
+fn decides(recognised: &Recognised, parameter: &str) -> bool {
     let in_signs = recognised.route.only_if.iter().any(|sign| match sign {
         Sign::Form(fields) => fields.iter().any(|field| field == parameter),
         Sign::Query(name) => name == parameter,
         Sign::Learned(_) => false,
     });
-    let is_learned = recognised
-        .preset
-        .learn
-        .values()
-        .any(|learn| learn.parameter == parameter);
-    in_facts || in_signs || is_learned
+    let mut learned = recognised.preset.learn.values();
+    in_signs || learned.any(|learn| learn.parameter == parameter)
+}
+
+fn reads(recognised: &Recognised, parameter: &str) -> bool {
+    let mut told = told(recognised);
+    let is_told = told.any(|name| match name.strip_suffix('*') {
+        Some(prefix) => parameter.starts_with(prefix),
+        None => name == parameter,
+    });
+    is_told || decides(recognised, parameter)
 }
 
 /// Whether a header names a media type.

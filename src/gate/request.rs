@@ -1,12 +1,12 @@
 //! A token request (RFC 6749 §3.2), read for what the gate has to know of it.
 
 use base64::{Engine, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::AUTHORIZATION};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::recognise::Recognised;
-use crate::{event::AuthRequest, exchange::Exchange, form::Form, json, refusal::Refusal};
+use super::{Gate, recognise::Recognised};
+use crate::{event::AuthRequest, exchange::Exchange, form::Form, json, listen::ClientCertificate, refusal::Refusal};
 
 /// Who asks for which tokens.
 pub(super) struct TokenRequest {
@@ -18,6 +18,8 @@ pub(super) struct TokenRequest {
     pub(super) code: Option<String>,
     /// How the client authenticates, as far as it can be repeated.
     pub(super) authentication: ClientAuthentication,
+    /// The resource server that the token is for (RFC 8707 §2), or its name (RFC 8693 §2.1).
+    pub(super) resource: Option<String>,
     scope: Option<String>,
     redirect_uri: Option<String>,
     acr_values: Option<String>,
@@ -33,7 +35,9 @@ pub(super) enum ClientAuthentication {
         client_id: String,
         client_secret: Option<String>,
     },
-    /// An assertion, which counts once (RFC 7523 §3), a TLS certificate, or nothing that we know.
+    /// Beside that, a TLS certificate, in the header that tells the upstream of it.
+    Certified(Box<Self>, (HeaderName, HeaderValue)),
+    /// An assertion, which counts once (RFC 7523 §3), or nothing that we know.
     Unrepeatable,
 }
 
@@ -73,6 +77,7 @@ impl TokenRequest {
             client_id,
             code: parameter("code"),
             authentication,
+            resource: parameter("resource").or_else(|| parameter("audience")),
             scope: parameter("scope"),
             redirect_uri: parameter("redirect_uri"),
             acr_values: parameter("acr_values"),
@@ -90,6 +95,17 @@ impl TokenRequest {
     }
 }
 
+impl Gate {
+    /// Tells the upstream whose certificate came with the connection. A trusted proxy says so itself: the one on its own
+    /// connection is the proxy's.
+    pub(super) fn tell_certificate(&self, exchange: &mut Exchange, certificate: Option<&ClientCertificate>) {
+        if !self.outside.trusts(exchange.arrival.peer.ip()) {
+            let certificate = certificate.map(ClientCertificate::der);
+            self.certificate_header.stamp(&mut exchange.headers, certificate);
+        }
+    }
+}
+
 impl ClientAuthentication {
     /// Puts the authentication into another request of the same client; false where it cannot be repeated.
     pub(super) fn repeat(&self, headers: &mut HeaderMap, form: &mut Form) -> bool {
@@ -103,6 +119,10 @@ impl ClientAuthentication {
                 if let Some(secret) = client_secret {
                     form.set("client_secret", secret.as_str());
                 }
+            }
+            Self::Certified(also, (name, value)) => {
+                headers.insert(name, value.clone());
+                return also.repeat(headers, form);
             }
             Self::Unrepeatable => return false,
         }

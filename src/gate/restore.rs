@@ -1,28 +1,82 @@
 //! Mapping our tokens back to the upstream's, wherever they travel to it.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
-use serde_json::{Map, Value};
 
 use super::{
     Gate,
+    issued::REFRESH_TOKEN_TYPE,
     recognise::{Content, Recognised},
+    request::TokenRequest,
 };
 use crate::{
     exchange::Exchange,
     preset::Preset,
     refusal::Refusal,
     route::Action,
-    token::{self, Restored, Unrestorable},
+    token::{self, Memory, Restored, Unrestorable},
 };
 
 /// Whose token a string is.
 pub(super) enum Bearer {
     /// Ours, mapped back.
-    Ours(Restored),
+    Ours(Box<Restored>),
     /// One that the upstream signed for clients, presented without having been re-signed.
     Native,
     /// Anything else: opaque, another issuer's, one that only the upstream can read.
     Foreign,
+}
+
+/// The tokens in a request's parameters.
+#[derive(Default)]
+pub(super) struct Presented {
+    /// Whose the first of them is.
+    pub(super) first: Option<Bearer>,
+    /// What came sealed in the `refresh_token`.
+    pub(super) memory: Option<Memory>,
+}
+
+/// Which kind of token belongs somewhere.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Access,
+    Refresh,
+    Either,
+}
+
+impl Place {
+    fn of(parameter: &str, recognised: &Recognised) -> Self {
+        match parameter {
+            "refresh_token" => Self::Refresh,
+            // RFC 7009 §2.1 and RFC 7662 §2.1: the hint is only a hint.
+            "token" => Self::Either,
+            "subject_token" | "actor_token" => {
+                let mut parameters = recognised.parameters();
+                let of_type = parameters.find(|(name, _)| name.strip_suffix("_type") == Some(parameter));
+                match of_type {
+                    Some((_, REFRESH_TOKEN_TYPE)) => Self::Refresh,
+                    _ => Self::Access,
+                }
+            }
+            _ => Self::Access,
+        }
+    }
+
+    fn takes(self, restored: &Restored) -> bool {
+        match self {
+            Self::Access => restored.memory.is_none(),
+            Self::Refresh => restored.memory.is_some(),
+            Self::Either => true,
+        }
+    }
+}
+
+/// A token of ours that is none, or does not belong where it was presented: the same answer, whatever the cause. At the token
+/// endpoint RFC 6749 §5.2 has a word for it, at which clients begin anew.
+pub(super) fn forged(at: Action) -> Refusal {
+    match at {
+        Action::Tokens => Refusal::rule("invalid_grant", NOT_OURS),
+        _ => Refusal::invalid_token(NOT_OURS),
+    }
 }
 
 impl Gate {
@@ -36,66 +90,110 @@ impl Gate {
         exchange: &mut Exchange,
         preset: &Preset,
         takes_native: bool,
-    ) -> Result<Option<Map<String, Value>>, Refusal> {
+    ) -> Result<Option<Restored>, Refusal> {
         let Some((scheme, token)) = bearer(&exchange.headers)? else {
             return Ok(None);
         };
-        match self.whose(token, preset)? {
+        let bearer = self.whose(token, preset, Place::Access);
+        match bearer.ok_or_else(|| Refusal::invalid_token(NOT_OURS))? {
             Bearer::Ours(restored) => {
+                if scheme.eq_ignore_ascii_case("dpop") || restored.is_bound_by_dpop() {
+                    return Err(Refusal::proof_of_another_token());
+                }
                 let value = HeaderValue::try_from(format!("{scheme} {}", restored.original))
                     .map_err(|_| Refusal::invalid_token("the token cannot be mapped back"))?;
                 exchange.headers.insert(AUTHORIZATION, value);
-                Ok(Some(restored.claims))
+                Ok(Some(*restored))
             }
-            Bearer::Native if self.require_reissued && !takes_native => Err(Refusal::native_token()),
+            Bearer::Native if self.require_reissued && !takes_native => Err(self.native_refused()),
             Bearer::Native | Bearer::Foreign => Ok(None),
         }
     }
 
-    /// Puts the upstream's tokens in the place of ours in the route's `restore` parameters. Says whose the first of them is.
+    /// Puts the upstream's tokens in the place of ours in the route's `restore` parameters. Says whose they are.
     ///
     /// # Errors
-    /// A token of ours that was tampered with; a native one, where the upstream would act for it and only re-signed ones
-    /// are taken.
-    pub(super) fn restore_parameters(&self, recognised: &mut Recognised) -> Result<Option<Bearer>, Refusal> {
-        let acts_for_token = matches!(recognised.route.does, Action::Tokens | Action::Userinfo);
-        let mut first = None;
+    /// A token of ours that was tampered with, or is of another kind or another client's; a native one, where the upstream would
+    /// act for it and only re-signed ones are taken.
+    pub(super) fn restore_parameters(
+        &self,
+        exchange: &Exchange,
+        recognised: &mut Recognised,
+    ) -> Result<Presented, Refusal> {
+        let does = recognised.route.does;
+        let acts_for_token = matches!(does, Action::Tokens | Action::Userinfo);
+        let mut presented = Presented::default();
         for name in &recognised.route.restore {
+            let expected = Place::of(name, recognised);
             let form = match &mut recognised.content {
                 Content::Form(form) => Some(form),
                 _ => None,
             };
             for place in [Some(&mut recognised.query), form].into_iter().flatten() {
                 let Some(token) = place.get(name) else { continue };
-                let bearer = self.whose(token, &recognised.preset)?;
+                let bearer = self.whose(token, &recognised.preset, expected);
+                let bearer = bearer.ok_or_else(|| forged(does))?;
                 match &bearer {
-                    Bearer::Ours(restored) => place.set(name, restored.original.as_str()),
-                    Bearer::Native if acts_for_token && self.require_reissued => return Err(Refusal::native_token()),
+                    Bearer::Ours(restored) => {
+                        if name == "access_token" && restored.is_bound_by_dpop() {
+                            return Err(Refusal::proof_of_another_token());
+                        }
+                        place.set(name, restored.original.as_str());
+                    }
+                    // Where nothing has to be remembered with them, refresh tokens are the upstream's own.
+                    Bearer::Native if acts_for_token && self.require_reissued && expected != Place::Refresh => {
+                        return Err(self.native_refused());
+                    }
                     Bearer::Native | Bearer::Foreign => {}
                 }
-                first.get_or_insert(bearer);
+                if let Bearer::Ours(restored) = &bearer
+                    && name == "refresh_token"
+                {
+                    presented.memory.clone_from(&restored.memory);
+                }
+                presented.first.get_or_insert(bearer);
             }
         }
-        Ok(first)
+        let first = match &presented.first {
+            Some(Bearer::Ours(restored)) => restored.memory.as_ref(),
+            _ => None,
+        };
+        let memory = presented.memory.as_ref().or(first);
+        // Whoever asks about a token need not be its client; whoever uses or ends it must be.
+        if matches!(does, Action::Tokens | Action::Restore)
+            && let Some(issued_to) = memory.and_then(|memory| memory.client_id.as_ref())
+            && let Some(asks) = TokenRequest::read(exchange, recognised)?.client_id
+            && asks != *issued_to
+        {
+            return Err(forged(does));
+        }
+        Ok(presented)
     }
 
-    fn whose(&self, token: &str, preset: &Preset) -> Result<Bearer, Refusal> {
+    fn native_refused(&self) -> Refusal {
+        self.metrics.native("refused");
+        Refusal::native_token()
+    }
+
+    /// `None` for one that is forged, or does not belong here.
+    fn whose(&self, token: &str, preset: &Preset, place: Place) -> Option<Bearer> {
         match self.reissuer.restore(token) {
-            Ok(restored) => Ok(Bearer::Ours(restored)),
-            Err(Unrestorable::Forged) => Err(Refusal::invalid_token(
-                "the token was not issued by this proxy in this form",
-            )),
+            Ok(restored) if place.takes(&restored) => Some(Bearer::Ours(Box::new(restored))),
+            Ok(_) | Err(Unrestorable::Forged) => None,
             Err(Unrestorable::NotOurs) => {
                 let native =
                     token::claimed_issuer(token).is_some_and(|issuer| self.issuers.is_one(&preset.issuer, &issuer));
                 if native && !self.require_reissued {
                     self.natives.took_one();
+                    self.metrics.native("taken");
                 }
-                Ok(if native { Bearer::Native } else { Bearer::Foreign })
+                Some(if native { Bearer::Native } else { Bearer::Foreign })
             }
         }
     }
 }
+
+const NOT_OURS: &str = "the token was not issued by this proxy in this form";
 
 /// Scheme and token of `Authorization`, where the scheme is one that carries an access token.
 ///

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 
 use super::{
     Gate,
-    issued::{Issued, Reissued, TokenResponse, Tokens, has_no_token, machine_claims},
+    consult::Allowed,
+    issued::{Issued, Reissued, TokenResponse, Tokens, has_no_token, machine_claims, subject},
     issuers::Issuer,
     recognise::Recognised,
-    request::TokenRequest,
+    request::{ClientAuthentication, TokenRequest},
+    restore::forged,
     revoke::Revocation,
 };
 use crate::{
@@ -22,9 +24,8 @@ use crate::{
     form::Form,
     preset::Preset,
     refusal::Refusal,
-    route::{Captures, Route},
-    token::{self, Bound, Expected, Kind, Unissued, Unverified},
-    verdict::Additions,
+    route::{Action, Captures, Route},
+    token::{self, Bound, Expected, Kind, Memory, RefreshWrap, Unissued, Unverified, WRAP_PREFIX, Wrap},
 };
 
 /// Tokens on their way out: who asks for them, and how.
@@ -51,6 +52,21 @@ pub(super) struct Grant<'a> {
     pub(super) query: &'a Form,
     /// The circumstances, with the grant and what was asked for.
     pub(super) context: Context,
+    /// What came sealed in the refresh token that was used.
+    pub(super) memory: Option<&'a Memory>,
+    /// What an opaque access token is for, and who may ask about it.
+    pub(super) target: Target,
+}
+
+/// What a request says of the access token that it asks for.
+#[derive(Default)]
+pub(super) struct Target {
+    /// The resource server that it names (RFC 8707 §2, RFC 8693 §2.1).
+    pub(super) resource: Option<String>,
+    /// How its client can ask about the token.
+    pub(super) authentication: Option<ClientAuthentication>,
+    /// Whether it came with a proof or a certificate that the upstream may bind the token to.
+    pub(super) may_be_bound: bool,
 }
 
 impl Gate {
@@ -62,14 +78,27 @@ impl Gate {
         self: &Arc<Self>,
         exchange: &mut Exchange,
         recognised: &mut Recognised,
+        memory: Option<Memory>,
     ) -> Result<Response<Body>, Refusal> {
-        let request = TokenRequest::read(exchange, recognised)?;
+        let mut request = TokenRequest::read(exchange, recognised)?;
+        let certificate = self.certificate_header.of(&exchange.headers);
+        let may_be_bound = certificate.is_some() || exchange.headers.contains_key("dpop");
+        if let Some(certificate) = certificate {
+            request.authentication = ClientAuthentication::Certified(Box::new(request.authentication), certificate);
+        }
         // Before the code is spent: without the issuer's keys the answer could not be used.
         let issuer = self
             .issuers
             .of(&recognised.preset, &recognised.captures)
             .await
             .map_err(super::away)?;
+        let memory = memory.filter(|_| request.grant_type == "refresh_token");
+        if memory
+            .as_ref()
+            .is_some_and(|memory| memory.issuer != issuer.identifier())
+        {
+            return Err(forged(Action::Tokens));
+        }
         let asks_for_no_token = recognised.route.asks_for_no_token(recognised.parameters());
         let answer = self.call(exchange, recognised).await?;
         if asks_for_no_token && has_no_token(answer.body()) {
@@ -94,6 +123,12 @@ impl Gate {
                 grant_type: Some(request.grant_type.clone()),
                 auth_request: Some(request.asked_for()),
                 ..self.context(exchange, &recognised.route.name)
+            },
+            memory: memory.as_ref(),
+            target: Target {
+                resource: request.resource.clone(),
+                authentication: Some(request.authentication.clone()),
+                may_be_bound,
             },
         };
         let issued = &response.issued;
@@ -130,13 +165,22 @@ impl Gate {
         };
         let existing = tokens.claims();
         let event = self.event_after(grant, &existing);
-        let additions = match self.ask(&event, &existing).await {
-            Ok(additions) => additions,
+        let remembered = grant.memory.filter(|memory| is_about(memory, &event, &existing));
+        let remembered = remembered.map_or(&[][..], |memory| &memory.verdicts);
+        let allowed = match self.ask(&event, &existing, remembered).await {
+            Ok(allowed) => allowed,
             Err(refusal) => return Err((event, refusal)),
         };
-        self.reissue(grant, issued, &tokens, &additions)
+        let opaque = match (&issued.access_token, &tokens.access) {
+            (Some(original), None) => match self.opaque(grant, issued, original, &tokens, &event, &allowed).await {
+                Ok(token) => Some(token),
+                Err(refusal) => return Err((event, refusal)),
+            },
+            _ => None,
+        };
+        self.reissue(grant, issued, &tokens, opaque, &event, allowed)
             .and_then(put)
-            .map_err(|e| (event, Refusal::ourselves(format!("the token cannot be signed: {e}"))))
+            .map_err(|e| (event, unsigned(&e)))
     }
 
     async fn verify(&self, grant: &Grant<'_>, issued: &Issued) -> Result<Tokens, Unverified> {
@@ -147,12 +191,18 @@ impl Gate {
                 .await
             {
                 Ok(verified) => Some(verified),
-                // An opaque token has nothing to verify or to add to.
-                Err(Unverified::NotAJwt) => None,
+                // An opaque token has nothing to verify or to add to; one with a JWT in it is none.
+                Err(Unverified::NotAJwt) if token::sight(raw.as_bytes(), self).is_none() => None,
+                Err(Unverified::NotAJwt) => return Err(Unverified::Malformed(NO_OPAQUE_TOKEN)),
                 Err(why) => return Err(why),
             },
             None => None,
         };
+        if let Some(refresh) = issued.refresh_token.as_deref()
+            && token::sight(refresh.as_bytes(), self).is_some()
+        {
+            return Err(Unverified::Malformed(NO_OPAQUE_TOKEN));
+        }
         let id = match issued.id_token.as_deref() {
             Some(raw) => {
                 let kind = Kind::IdToken {
@@ -208,6 +258,7 @@ impl Gate {
 
     /// The same, with a record that was made elsewhere.
     pub(super) async fn unverified(&self, entry: Entry, why: &Unverified) -> Refusal {
+        self.metrics.unverified();
         match self.audit.record(vec![entry]).await {
             Err(e) => Refusal::ourselves(format!("the audit cannot be written: {e}")),
             Ok(_) => match why {
@@ -264,12 +315,15 @@ impl Gate {
         grant: &Grant<'_>,
         issued: &Issued,
         tokens: &Tokens,
-        add: &Additions,
+        opaque: Option<String>,
+        event: &Event,
+        allowed: Allowed,
     ) -> Result<Reissued, Unissued> {
         let now = self.clock.now();
+        let add = &allowed.additions;
         let access = match &tokens.access {
             Some(verified) => Some(self.reissuer.access_token(verified, &add.access_token, now)?),
-            None => issued.access_token.clone(),
+            None => opaque,
         };
         let bound = Bound {
             access_token: access.as_deref(),
@@ -283,9 +337,31 @@ impl Gate {
             .transpose()?;
         // RFC 6749 §5.1: the client is told of a scope that is not the one it asked for.
         let scope = add.access_token.get("scope").and_then(Value::as_str).map(str::to_owned);
-        for (name, token) in [("access_token", &access), ("id_token", &id)] {
+        let refresh = match &issued.refresh_token {
+            // One that begins like ours would be taken for a forgery when it comes back.
+            Some(original) if !allowed.remember.is_empty() || original.starts_with(WRAP_PREFIX) => {
+                let memory = Memory {
+                    issuer: grant.issuer.identifier().to_owned(),
+                    client_id: event.context.client_id.clone(),
+                    subject: subject(&tokens.claims()).map(str::to_owned),
+                    verdicts: allowed.remember,
+                };
+                let original = original.clone();
+                Some(self.reissuer.wrap(&Wrap::Refresh(RefreshWrap { original, memory }))?)
+            }
+            _ => None,
+        };
+        for (name, token, is_new) in [
+            ("access_token", &access, tokens.access.is_some()),
+            ("id_token", &id, tokens.id.is_some()),
+            ("refresh_token", &refresh, false),
+        ] {
+            if is_new {
+                self.metrics.reissued(name);
+            }
             let size = token.as_ref().map_or(0, String::len);
             if size > self.warn_size {
+                self.metrics.oversized(name);
                 tracing::warn!(
                     token = name,
                     size_bytes = size,
@@ -296,7 +372,24 @@ impl Gate {
         Ok(Reissued {
             access_token: access,
             id_token: id,
+            refresh_token: refresh,
             scope,
         })
     }
 }
+
+/// Whether what is remembered is about the user and the client of these tokens, as far as both are known.
+fn is_about(memory: &Memory, event: &Event, existing: &TokenClaims) -> bool {
+    let same = |kept: &Option<String>, now: Option<&str>| match (kept, now) {
+        (Some(kept), Some(now)) => kept == now,
+        _ => true,
+    };
+    same(&memory.client_id, event.context.client_id.as_deref()) && same(&memory.subject, subject(existing))
+}
+
+/// A token that our own keys or secrets do not suffice for.
+pub(super) fn unsigned(why: &Unissued) -> Refusal {
+    Refusal::ourselves(format!("the token cannot be signed: {why}"))
+}
+
+const NO_OPAQUE_TOKEN: &str = "it is no JWT and has one of the provider's in it";

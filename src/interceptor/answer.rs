@@ -11,7 +11,7 @@ use super::exchange::RawAnswer;
 use crate::{
     event::Trigger,
     json,
-    verdict::{Effect, Failure, FailureKind},
+    verdict::{Claims, Effect, Failure, FailureKind},
 };
 
 /// An answer that has been read. Its claims are not judged yet: that needs the upstream's.
@@ -24,17 +24,6 @@ pub(super) struct Answer {
     pub(super) organization_membership: Option<Value>,
     pub(super) annotations: Map<String, Value>,
     pub(super) warnings: Vec<String>,
-}
-
-/// Claims as the endpoint gave them, by the member of `response` that they stood in.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Claims {
-    /// `claims`, for both tokens.
-    pub(super) both: Map<String, Value>,
-    /// `access_token.claims`.
-    pub(super) access_token: Map<String, Value>,
-    /// `id_token.claims`.
-    pub(super) id_token: Map<String, Value>,
 }
 
 /// Whether the endpoint is there, and what it answered with.
@@ -142,7 +131,7 @@ impl Answer {
     }
 
     /// What the trigger has no use for is a mistake of the endpoint, and nothing is dropped silently.
-    fn fits(&self, trigger: Trigger) -> Result<(), Failure> {
+    pub(super) fn fits(&self, trigger: Trigger) -> Result<(), Failure> {
         let claims = [
             ("response.claims", &self.claims.both, trigger.adds_claims()),
             (

@@ -1,6 +1,9 @@
 //! The circuit breaker: an endpoint that is down is left alone for a while.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -11,6 +14,20 @@ use super::{BreakerSettings, window::Window};
 pub(super) struct Breaker {
     settings: BreakerSettings,
     state: Mutex<State>,
+}
+
+/// Whether an endpoint is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// It is.
+    Closed,
+    /// It is not, since it was down.
+    Open {
+        /// How long until one call is let through to see.
+        for_another: Duration,
+    },
+    /// One call is under way to see whether it is up again.
+    Probing,
 }
 
 /// Leave to call the endpoint once. Dropped without a report, it counts for nothing.
@@ -41,6 +58,17 @@ impl Breaker {
                 })
             }
             State::Open { .. } | State::Probing => None,
+        })
+    }
+
+    /// How it is.
+    pub(super) fn state(&self) -> BreakerState {
+        self.with(|state| match state {
+            State::Closed { .. } => BreakerState::Closed,
+            State::Open { since } => BreakerState::Open {
+                for_another: self.settings.open_for.0.saturating_sub(since.elapsed()),
+            },
+            State::Probing => BreakerState::Probing,
         })
     }
 
@@ -105,8 +133,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::advance;
 
     use super::*;

@@ -57,6 +57,8 @@ pub(super) struct Call<'a> {
     pub(super) body: Bytes,
     /// The trace that the client's request belongs to.
     pub(super) trace_id: Option<&'a str>,
+    /// Whether that trace is recorded.
+    pub(super) recorded: bool,
     /// When the whole answer must be there, the retry's too.
     pub(super) deadline: Instant,
     /// The clock of `interceptor-timestamp`.
@@ -153,6 +155,7 @@ impl Caller {
             let status = seen.status;
             if let Some(exchange) = record.as_mut().and_then(|record| record.last_mut()) {
                 exchange.answer = seen.into_raw();
+                exchange.duration = started.elapsed();
             }
             match outcome {
                 Err(miss) if miss.retryable && attempt <= self.retries && Instant::now() < call.deadline => {}
@@ -192,7 +195,7 @@ impl Caller {
             ("webhook-signature", signature),
             ("interceptor-deadline-ms", left.to_string()),
             ("interceptor-attempt", attempt.to_string()),
-            ("traceparent", traceparent(call.trace_id)),
+            ("traceparent", traceparent(call)),
         ] {
             // Ids, numbers and base64 are visible ASCII.
             if let Ok(value) = HeaderValue::try_from(value) {
@@ -226,6 +229,7 @@ impl Caller {
                 ),
             },
             answer: None,
+            duration: Duration::ZERO,
         }
     }
 
@@ -326,13 +330,14 @@ fn parse_endpoint(settings: &Settings) -> Result<Uri, Misconfigured> {
     Ok(uri)
 }
 
-/// W3C Trace Context §3.2: our call is a span of the client's trace, or of a new one.
-fn traceparent(trace_id: Option<&str>) -> String {
+/// W3C Trace Context §3.2: our call is a span of the client's trace, or of a new one, and has the end of its id as its own.
+fn traceparent(call: &Call<'_>) -> String {
     let usable = |id: &&str| id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let span = Uuid::now_v7().as_u64_pair().1;
-    match trace_id.filter(usable) {
-        Some(trace_id) => format!("00-{trace_id}-{span:016x}-01"),
-        None => format!("00-{}-{span:016x}-01", Uuid::now_v7().simple()),
+    let id = Uuid::parse_str(call.id).unwrap_or_else(|_| Uuid::now_v7());
+    let (span, flags) = (id.as_u64_pair().1, if call.recorded { "01" } else { "00" });
+    match call.trace_id.filter(usable) {
+        Some(trace_id) => format!("00-{trace_id}-{span:016x}-{flags}"),
+        None => format!("00-{}-{span:016x}-{flags}", Uuid::now_v7().simple()),
     }
 }
 

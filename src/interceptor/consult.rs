@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{
-    Interceptor, Policy,
+    Interceptor, OnRefresh, Policy,
     answer::{Answer, Head, Placing, document, down, invalid},
     call::Call,
     exchange::{Exchange, RawAnswer},
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     clock::Clock,
     event::{Context, Event, TokenClaims, Trigger},
-    verdict::{Additions, Consultation, DecidedBy, Effect, Failure, FailureKind},
+    verdict::{Additions, Claims, Consultation, DecidedBy, Effect, Failure, FailureKind, Remembered},
 };
 
 /// What an interceptor is asked, and what stands already.
@@ -54,6 +54,24 @@ impl Interceptor {
         self.ask_guarded(question, budget, &mut consultation).await;
         self.log(question.event, &consultation);
         consultation
+    }
+
+    /// The part that an ALLOW of earlier plays again, judged by the rules of now; `None` where the interceptor is to be asked.
+    pub(super) fn recall(&self, question: &Question<'_>, remembered: &[Remembered]) -> Option<Consultation> {
+        if self.settings.on_refresh != OnRefresh::Reuse {
+            return None;
+        }
+        let kept = remembered.iter().find(|kept| kept.interceptor == self.name())?;
+        let mut consultation = self.open();
+        let answer = Answer {
+            claims: kept.claims.clone(),
+            ..Answer::allow()
+        };
+        // What does not fit the upstream's tokens or the settings any more is asked about anew.
+        self.take(question, answer, &mut consultation).ok()?;
+        consultation.decided_by = DecidedBy::Remembered;
+        self.log(question.event, &consultation);
+        Some(consultation)
     }
 
     /// Asks without minding or touching cap, breaker and fail-open limit.
@@ -139,6 +157,12 @@ impl Interceptor {
             id: &id,
             body,
             trace_id: question.event.context.trace_id.as_deref(),
+            recorded: question
+                .event
+                .context
+                .traceparent
+                .as_ref()
+                .is_none_or(|trace| trace.ends_with("-01")),
             deadline,
             clock: question.clock,
         };
@@ -168,6 +192,11 @@ impl Interceptor {
                 Answer::read(consultation.answer.insert(document), question.event.trigger)?
             }
         };
+        self.take(question, answer, consultation)
+    }
+
+    /// Puts an answer's claims where they belong.
+    fn take(&self, question: &Question<'_>, answer: Answer, consultation: &mut Consultation) -> Result<(), Failure> {
         consultation.reason = answer.reason;
         consultation.annotations = answer.annotations;
         consultation.warnings = answer.warnings;
@@ -188,6 +217,7 @@ impl Interceptor {
             ));
         }
         consultation.warnings.extend(warnings);
+        consultation.claims = answer.claims;
         consultation.additions = additions;
         consultation.message = answer.message;
         consultation.effect = answer.effect;
@@ -209,13 +239,24 @@ impl Interceptor {
     }
 
     fn body(&self, event: &Event) -> Result<Bytes, Failure> {
-        let body = serde_json::to_vec(&Sent {
+        let sent = Sent {
             display_name: self.name(),
             trigger_point: event.trigger,
             interceptor_context: &event.context,
             data: &event.data,
-        })
-        .map_err(|error| down(format!("the event cannot be written as JSON: {error}")))?;
+        };
+        let body = if self.rules.is_empty() {
+            serde_json::to_vec(&sent)
+        } else {
+            serde_json::to_value(&sent).and_then(|mut value| {
+                value
+                    .as_object_mut()
+                    .into_iter()
+                    .for_each(|members| self.rules.apply(members));
+                serde_json::to_vec(&value)
+            })
+        };
+        let body = body.map_err(|error| down(format!("the event cannot be written as JSON: {error}")))?;
         if body.len() > MAX_EVENT {
             let size = body.len();
             return Err(down(format!(
@@ -234,6 +275,7 @@ impl Interceptor {
             failure: None,
             message: None,
             reason: None,
+            claims: Claims::default(),
             additions: Additions::default(),
             annotations: Map::new(),
             warnings: Vec::new(),
@@ -283,6 +325,12 @@ impl Interceptor {
                 self.settings.fail_open_limit * 100.0
             ),
             (Some(failure), _) => line!(warn, "interceptor `{name}` failed and {outcome}: {}", failure.detail),
+            (None, DecidedBy::Remembered) => {
+                line!(
+                    info,
+                    "interceptor `{name}` {outcome} when the session began, and is not asked again"
+                );
+            }
             (None, _) => line!(info, "interceptor `{name}` {outcome}"),
         }
     }

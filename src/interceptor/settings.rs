@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::{clock::Period, event::Trigger, misconfigured::Misconfigured, secret::SecretSource};
+use crate::{clock::Period, event::Trigger, fields, misconfigured::Misconfigured, secret::SecretSource};
 
 /// One `[[interceptor]]`: whom to ask at which trigger, and what to do when no answer comes.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +32,10 @@ pub struct Settings {
     /// What happens when the endpoint gives an answer that cannot be taken: `deny` (the default) or `allow`.
     #[serde(default)]
     pub on_invalid: Policy,
+    /// What happens at a refresh: `consult` (the default) asks again, `reuse` takes the claims of the last ALLOW, which are kept,
+    /// sealed, in the refresh token. For `PRE_SESSION_CREATION` only.
+    #[serde(default)]
+    pub on_refresh: OnRefresh,
     /// How often a call is repeated after a refused or reset connection, 502, 503 or 504: 0 (the default) or 1.
     #[serde(default)]
     pub retries: u32,
@@ -50,6 +54,13 @@ pub struct Settings {
     /// How Tollgate authenticates to the endpoint, beside the signature.
     #[serde(default)]
     pub authentication: Option<Authentication>,
+    /// What is done with single fields of the event before it is sent: a path and `drop`, `mask` or `hash`, such as
+    /// `"interceptor_context.ip_address" = "drop"` or `"data.**.email" = "hash"`. The audit has the event as it was before.
+    #[serde(default)]
+    pub redact: fields::Table,
+    /// The key of `hash`, 32 bytes or more.
+    #[serde(default)]
+    pub redact_key: Option<SecretSource>,
     /// How many consultations may be under way at once. One more is denied, whatever `on_failure` says: load must
     /// not open the gate. 1 to 100,000; 100 by default.
     #[serde(default = "default_max_concurrent")]
@@ -82,6 +93,17 @@ pub enum Policy {
     Deny,
     /// The request goes on, with nothing added.
     Allow,
+}
+
+/// Whether an interceptor is asked at a refresh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRefresh {
+    /// It is.
+    #[default]
+    Consult,
+    /// Its last ALLOW counts; without one it is asked.
+    Reuse,
 }
 
 /// What an event is compared with. Within a list one match is enough; every list that is given must match.
@@ -187,6 +209,12 @@ impl Settings {
             "on_failure",
             "`on_failure` must be written for PRE_SESSION_CREATION",
             "`deny` logs nobody in while the endpoint is away; `allow` lets sessions through without its claims",
+        );
+        expect(
+            self.on_refresh == OnRefresh::Consult || self.trigger == Trigger::PreSessionCreation,
+            "on_refresh",
+            "only the tokens of PRE_SESSION_CREATION are refreshed",
+            "leave it out here",
         );
         expect(
             self.retries <= 1,

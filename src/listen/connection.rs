@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
+    ClientCertificate,
     activity::{Activity, InFlight},
     bounded::Bounded,
     limits::Limits,
@@ -33,12 +34,16 @@ use super::{
     tls,
     wire::{self, Untidy},
 };
-use crate::body::{self, Body, BoxError};
+use crate::{
+    body::{self, Body, BoxError},
+    metrics::Metrics,
+};
 
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     pub(super) limits: Limits,
     pub(super) shutdown: CancellationToken,
+    pub(super) metrics: Metrics,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +64,7 @@ impl Connection {
                 first = tokio::time::timeout(self.limits.header_timeout, sniff(&stream)) => first,
             };
             if let Ok(Ok(protocol)) = first {
-                self.speak(stream, protocol, service).await;
+                self.speak(stream, protocol, None, service).await;
             }
             return;
         };
@@ -71,23 +76,36 @@ impl Connection {
         match stream {
             Ok(stream) => {
                 // Where ALPN chose, nothing is sniffed: a client that then speaks the other protocol is wrong.
-                let protocol = match stream.get_ref().1.alpn_protocol() {
+                let session = stream.get_ref().1;
+                let certificate = session.peer_certificates().and_then(<[_]>::first);
+                let certificate = certificate.map(ClientCertificate::new);
+                let protocol = match session.alpn_protocol() {
                     Some(tls::H2) => Protocol::Http2,
                     _ => Protocol::Http1,
                 };
-                self.speak(stream, protocol, service).await;
+                self.speak(stream, protocol, certificate, service).await;
             }
-            Err(error) => debug!(peer.address = %self.peer, "TLS handshake failed: {error}"),
+            Err(error) => {
+                self.metrics.handshake_failed();
+                debug!(peer.address = %self.peer, "TLS handshake failed: {error}");
+            }
         }
     }
 
-    async fn speak<I, S, F>(self, stream: I, protocol: Protocol, service: Arc<S>)
-    where
+    async fn speak<I, S, F>(
+        self,
+        stream: I,
+        protocol: Protocol,
+        certificate: Option<ClientCertificate>,
+        service: Arc<S>,
+    ) where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Self { peer, limits, shutdown } = self;
+        let Self {
+            peer, limits, shutdown, ..
+        } = self;
         let activity = Activity::new();
         let stream = Patient::new(stream, &limits, activity.clone());
         let answer = {
@@ -97,6 +115,9 @@ impl Connection {
                 let (in_flight, head) = activity.begin(http2);
                 let checked = if http2 { Ok(()) } else { tidy(&head, &mut request) };
                 let last = checked.is_err() || !http2 && wire::is_doubtful(request.headers());
+                if let Some(certificate) = &certificate {
+                    request.extensions_mut().insert(certificate.clone());
+                }
                 let answering = checked.map(|()| {
                     let request = request.map(|body| Bounded::new(body, &limits).boxed_unsync());
                     service(request, peer)

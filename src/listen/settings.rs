@@ -53,6 +53,27 @@ pub struct Settings {
     pub drain_timeout: Period,
 }
 
+impl Settings {
+    /// For a listener beside the public one, at another address; its limits are the defaults.
+    pub fn at(address: SocketAddr, tls: Option<Tls>) -> Self {
+        Self {
+            address,
+            public_url: String::new(),
+            names: Vec::new(),
+            tls,
+            trusted_proxies: Vec::new(),
+            max_connections: max_connections(),
+            max_connections_per_ip: None,
+            header_timeout: header_timeout(),
+            idle_timeout: idle_timeout(),
+            body_timeout: body_timeout(),
+            min_body_rate: min_body_rate(),
+            max_head: max_head(),
+            drain_timeout: ADMIN_DRAIN,
+        }
+    }
+}
+
 /// `listen.tls`: PEM files.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +82,26 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// Its private key, unencrypted.
     pub key: PathBuf,
+    /// Whether clients are asked for a certificate of theirs, for clients that log in with one or whose tokens are bound to one
+    /// (RFC 8705). Nobody has to have one. Not by default: browsers ask their users which one to send.
+    #[serde(default)]
+    pub client_certificates: Option<ClientCertificates>,
 }
+
+/// Which certificates of clients are taken. Either way the client has proved that it has the key.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum ClientCertificates {
+    /// Those of the authorities in this PEM file; a connection with another one fails. For an upstream that goes by the names
+    /// in a certificate, as Keycloak's client authentication does.
+    Ca(PathBuf),
+    /// Every one, expired and self-signed ones too: names in it say nothing, only the key does. For an upstream that knows the
+    /// certificate of each client, or binds tokens to it and does no more.
+    Any,
+}
+
+/// Nobody's login hangs on a page of the dashboard, but a live page may stay open for ever.
+const ADMIN_DRAIN: Period = Period::secs(2);
 
 fn max_connections() -> usize {
     10_000

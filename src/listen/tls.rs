@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use rustls::{ServerConfig, crypto::ring};
+use rustls::{ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
@@ -16,10 +16,15 @@ impl Tls {
     /// TLS 1.2 and 1.3 with this certificate, HTTP/2 and HTTP/1.1 on offer (ALPN, RFC 7301).
     pub fn acceptor(&self, base: &Path) -> Result<TlsAcceptor, Misconfigured> {
         let (chain, key) = read(self, base)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let clients = match &self.client_certificates {
+            Some(taken) => taken.verifier(&provider, base)?,
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Misconfigured::new("listen.tls", error.to_string()))?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
             .map_err(|error| {
                 Misconfigured::new(
@@ -52,7 +57,7 @@ fn read(settings: &Tls, base: &Path) -> Result<(Vec<CertificateDer<'static>>, Pr
     Ok((chain, key))
 }
 
-fn unusable(key: &str, what: &str, path: &Path, error: &pem::Error) -> Misconfigured {
+pub(super) fn unusable(key: &str, what: &str, path: &Path, error: &pem::Error) -> Misconfigured {
     let cause = match error {
         pem::Error::Io(error) => format!("cannot be read: {error}"),
         pem::Error::NoItemsFound => format!("has no {what} in PEM"),

@@ -45,7 +45,8 @@ impl<'a> Compact<'a> {
         Self::read_with(raw, |payload| without_repetitions(payload).ok())
     }
 
-    fn read_with(raw: &'a str, readable: impl FnOnce(String) -> Option<String>) -> Result<Self, NotCompact> {
+    /// Takes a token apart likewise, with what `readable` makes of the payload's text in its place.
+    pub(super) fn read_with(raw: &'a str, readable: impl FnOnce(String) -> Option<String>) -> Result<Self, NotCompact> {
         if raw.len() > MAX_TOKEN {
             return Err(NotCompact::Unreadable("it is too long"));
         }

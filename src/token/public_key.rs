@@ -1,5 +1,7 @@
 //! A public key as it stands in a JWKS.
 
+mod roca;
+
 use aws_lc_rs::{encoding::AsDer, rsa::PublicKeyComponents, signature as lc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::{
@@ -96,7 +98,8 @@ impl PublicKey {
     }
 }
 
-/// Whether the crypto library takes the key, which it would else refuse at every signature; RSA from 2048 to 8192 bits.
+/// Whether the crypto library takes the key, which it would else refuse at every signature; RSA from 2048 to 8192 bits, made
+/// by a generator that is not known to be broken.
 fn is_sound(family: Family, key: &DecodingKey) -> bool {
     let parses = |verification: &'static dyn lc::VerificationAlgorithm, encoded: &[u8]| {
         lc::UnparsedPublicKey::new(verification, encoded).parse().is_ok()
@@ -105,6 +108,7 @@ fn is_sound(family: Family, key: &DecodingKey) -> bool {
         (Family::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
             let zeros = n.first().map_or(0, |first| first.leading_zeros() as usize);
             (2048..=8192).contains(&(n.len() * 8 - zeros))
+                && !roca::has_the_pattern(n)
                 && spki(n, e).is_some_and(|der| parses(&lc::RSA_PKCS1_2048_8192_SHA256, &der))
         }
         (Family::P256, DecodingKeyKind::SecretOrDer(point)) => parses(&lc::ECDSA_P256_SHA256_FIXED, point),

@@ -1,18 +1,20 @@
 //! Signs a verified token anew, with claims added and a capsule that leads back to the original.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{json, misconfigured::Misconfigured};
 
 use super::{
     algorithm::{Algorithm, AlgorithmChoice},
-    capsule::{self, Contents, Outer, Sealer},
+    capsule::{self, Contents, Original, Outer},
     jws,
     keyring::KeyRing,
     restore::{Restored, Unrestorable, restore},
+    sealer::Sealer,
     splice::{Unspliceable, splice},
     verify::{Nature, Verified},
+    wrap::Wrap,
 };
 
 /// Signs the upstream's tokens anew and restores them. Holds no state about any token: replicas with the same keys and
@@ -86,6 +88,11 @@ impl Reissuer {
         })
     }
 
+    /// The ids of the keys that capsules are sealed with, in hex: the one that seals, then the one before it.
+    pub fn capsule_keys(&self) -> Vec<String> {
+        self.sealer.ids()
+    }
+
     /// The keys it signs with.
     pub fn ring(&self) -> &KeyRing {
         &self.ring
@@ -153,7 +160,56 @@ impl Reissuer {
             Value::Object(claims).to_string()
         };
         let (algorithm, kid) = self.signer(statement, now)?;
-        self.sign(statement, algorithm, kid, &edited)
+        self.sign(&header(statement, algorithm, kid), algorithm, kid, &edited)
+    }
+
+    /// Signs a JWT access token (RFC 9068) in the place of an opaque one, which its capsule holds. `like` is the algorithm of the
+    /// ID token beside it.
+    pub fn opaque_token(
+        &self,
+        original: &str,
+        claims: Map<String, Value>,
+        add: &Map<String, Value>,
+        like: Option<Algorithm>,
+        now: Timestamp,
+    ) -> Result<String, Unissued> {
+        refuse_reserved(add)?;
+        // RFC 9068 §4 has every resource server know RS256.
+        let wanted = self.algorithm.for_upstream(like.unwrap_or(Algorithm::RS256));
+        let able = Algorithm::ALL
+            .into_iter()
+            .find(|algorithm| self.ring.can_sign(*algorithm));
+        let algorithm = if self.ring.can_sign(wanted) {
+            wanted
+        } else {
+            able.unwrap_or(wanted)
+        };
+        let kid = self
+            .ring
+            .signing_kid(algorithm, now)
+            .ok_or(Unissued::NoKey(algorithm))?;
+        let mut payload = claims;
+        payload.extend(add.clone());
+        let payload = Value::Object(payload).to_string();
+        let contents = Contents {
+            original: Original::Opaque(original.to_owned()),
+            added: add.keys().cloned().collect(),
+        };
+        let header = json!({ "alg": algorithm.name(), "kid": kid, "typ": "at+jwt" });
+        self.sealed(&header, algorithm, kid, &payload, &contents)
+    }
+
+    /// Seals a token that is no JWT, with what has to be remembered of it.
+    pub fn wrap(&self, wrap: &Wrap) -> Result<String, Unissued> {
+        let wrapped = self.sealer.wrap(wrap).ok_or(Unissued::Crypto)?;
+        // What we hand out must be read by ourselves later, as strictly as everything else.
+        if wrapped.len() > jws::MAX_TOKEN {
+            return Err(Unissued::TooLong);
+        }
+        match self.sealer.unwrap(&wrapped) {
+            Ok(read) if read == *wrap => Ok(wrapped),
+            _ => Err(Unissued::Unreadable("they change when they are written".into())),
+        }
     }
 
     /// Restores the upstream's token from one of ours. `exp` is not looked at: an expired `id_token_hint` must still
@@ -172,29 +228,37 @@ impl Reissuer {
         if token.claims().contains_key(capsule::CLAIM) {
             return Err(Unissued::AlreadyReissued);
         }
-        if let Some(name) = add.keys().find(|name| RESERVED.contains(&name.as_str())) {
-            return Err(Unissued::Reserved(name.clone()));
-        }
+        refuse_reserved(add)?;
         let (algorithm, kid) = self.signer(token, now)?;
         let added = add.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let hashed = hashes.iter().map(|(name, hash)| (*name, Value::from(hash.as_str())));
         let edited = splice(token.payload(), added.chain(hashed)).map_err(unreadable)?;
-        // What we sign must be read by ourselves later, as strictly as everything else.
-        json::parse(edited.text.as_bytes()).map_err(|malformed| Unissued::Unreadable(malformed.to_string()))?;
-
         let contents = Contents {
-            header: token.header_bytes().to_vec(),
-            signature: token.signature().to_vec(),
-            inverse: edited.inverse,
+            original: Original::Jwt {
+                header: token.header_bytes().to_vec(),
+                signature: token.signature().to_vec(),
+                inverse: edited.inverse,
+            },
             added: add.keys().cloned().collect(),
         };
-        let outer = Outer {
-            kid,
-            payload: &edited.text,
-        };
-        let sealed = self.sealer.seal(&contents, &outer).ok_or(Unissued::Crypto)?;
-        let payload = splice(&edited.text, [(capsule::CLAIM, sealed.into())]).map_err(unreadable)?;
-        self.sign(token, algorithm, kid, &payload.text)
+        self.sealed(&header(token, algorithm, kid), algorithm, kid, &edited.text, &contents)
+    }
+
+    /// Signs a payload with its capsule put into it.
+    fn sealed(
+        &self,
+        header: &Value,
+        algorithm: Algorithm,
+        kid: &str,
+        payload: &str,
+        contents: &Contents,
+    ) -> Result<String, Unissued> {
+        // What we sign must be read by ourselves later, as strictly as everything else.
+        json::parse(payload.as_bytes()).map_err(|malformed| Unissued::Unreadable(malformed.to_string()))?;
+        let sealed = self.sealer.seal(contents, &Outer { kid, payload });
+        let capsule = (capsule::CLAIM, sealed.ok_or(Unissued::Crypto)?.into());
+        let payload = splice(payload, [capsule]).map_err(unreadable)?;
+        self.sign(header, algorithm, kid, &payload.text)
     }
 
     /// The algorithm for a token of the upstream, and the key for it.
@@ -204,9 +268,8 @@ impl Reissuer {
         Ok((algorithm, kid.ok_or(Unissued::NoKey(algorithm))?))
     }
 
-    fn sign(&self, token: &Verified, algorithm: Algorithm, kid: &str, payload: &str) -> Result<String, Unissued> {
-        let header = header(token, algorithm, kid).to_string();
-        let signed = jws::signing_input(header.as_bytes(), payload.as_bytes());
+    fn sign(&self, header: &Value, algorithm: Algorithm, kid: &str, payload: &str) -> Result<String, Unissued> {
+        let signed = jws::signing_input(header.to_string().as_bytes(), payload.as_bytes());
         let signature = self
             .ring
             .sign(kid, algorithm, signed.as_bytes())
@@ -231,6 +294,13 @@ fn header(token: &Verified, algorithm: Algorithm, kid: &str) -> Value {
         }
     }
     Value::Object(header)
+}
+
+fn refuse_reserved(add: &Map<String, Value>) -> Result<(), Unissued> {
+    match add.keys().find(|name| RESERVED.contains(&name.as_str())) {
+        Some(name) => Err(Unissued::Reserved(name.clone())),
+        None => Ok(()),
+    }
 }
 
 fn unreadable(error: Unspliceable) -> Unissued {

@@ -3,6 +3,8 @@
 //! Looks for `eyJ`, with which a JOSE header begins, and reads on only from there. A token is found wherever it stands and
 //! however it is cut into chunks; one that is encoded once more (base64 of base64, compression) is not.
 
+use std::sync::Arc;
+
 use base64::{
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
@@ -30,6 +32,16 @@ pub trait Known {
     fn owner(&self, kid: &str) -> Option<Owner>;
     /// Whether an `iss` is one of the upstream's.
     fn is_issuer(&self, iss: &str) -> bool;
+}
+
+impl<K: Known> Known for Arc<K> {
+    fn owner(&self, kid: &str) -> Option<Owner> {
+        (**self).owner(kid)
+    }
+
+    fn is_issuer(&self, iss: &str) -> bool {
+        (**self).is_issuer(iss)
+    }
 }
 
 impl<K: Known> Known for &K {

@@ -9,7 +9,7 @@ use crate::{
     secret::{Secret, SecretSource},
 };
 
-use super::{algorithm::AlgorithmChoice, capsule::Sealer, keyring::KeyRing, reissue::Reissuer};
+use super::{algorithm::AlgorithmChoice, keyring::KeyRing, reissue::Reissuer, sealer::Sealer};
 
 /// How tokens are signed anew.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,9 +31,27 @@ pub struct Settings {
     /// is worthless. `false` is for the time of migration: they are taken, and a line of the log counts them once a minute
     /// while any come. Default: `true`.
     pub require_reissued: bool,
+    /// What becomes of an access token that is no JWT. `wrap`: it gets a form of ours that is as opaque, and introspection and
+    /// userinfo show the added claims. `jwt`: it becomes a JWT (RFC 9068) for resource servers that verify by themselves; where
+    /// what such a token must say is not known it is wrapped, with a warning. Default: `wrap`.
+    pub opaque: Opaque,
+    /// With `opaque = "jwt"`: the resource servers that tokens may be for, `aud`. The first is meant where a request names none;
+    /// one that a request names in `resource` or `audience` must be listed, or fit an entry that ends in `*`.
+    pub audience: Vec<String>,
     /// Warns when a re-signed token is longer than this, in bytes: some clients and servers take 8 KiB of headers in
     /// all. Default: `4096`.
     pub warn_size: usize,
+}
+
+/// What becomes of opaque access tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Opaque {
+    /// They stay opaque, sealed with what is remembered of them.
+    #[default]
+    Wrap,
+    /// They become JWTs.
+    Jwt,
 }
 
 /// The key set that clients find through discovery.
@@ -61,6 +79,13 @@ impl Settings {
     /// Loads keys and secrets; relative paths are looked up below `base`, the folder of `proxy.toml`. Errors name the
     /// setting as `tokens.…`.
     pub fn reissuer(&self, base: &Path) -> Result<Reissuer, Misconfigured> {
+        if self.opaque == Opaque::Jwt && self.audience.is_empty() {
+            return Err(
+                Misconfigured::new("tokens.audience", "a JWT must say which resource server it is for").hint(
+                    "name yours, like `audience = [\"https://api.example.com\"]`; opaque tokens stay opaque without",
+                ),
+            );
+        }
         let ring = KeyRing::load(&base.join(&self.keys))?;
         let current = read(&self.capsule_secret, base, "tokens.capsule_secret")?;
         let previous = self
@@ -82,6 +107,8 @@ impl Default for Settings {
             },
             previous_capsule_secret: None,
             require_reissued: true,
+            opaque: Opaque::Wrap,
+            audience: Vec::new(),
             warn_size: 4096,
         }
     }
@@ -122,6 +149,9 @@ mod tests {
 
         init_capsule_secret(&base.path().join("certs/capsule.key")).unwrap();
         settings.reissuer(base.path()).unwrap();
+
+        let jwt: Settings = toml::from_str("opaque = \"jwt\"").unwrap();
+        assert_eq!(jwt.reissuer(base.path()).unwrap_err().key, "tokens.audience");
 
         let es384: Settings = toml::from_str("algorithm = \"ES384\"").unwrap();
         let no_key = es384.reissuer(base.path()).unwrap_err();

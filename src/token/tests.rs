@@ -24,6 +24,7 @@ mod logout;
 mod reissued;
 mod round_trip;
 mod transplants;
+mod wycheproof;
 
 pub(super) const ISSUER: &str = "https://id.example.com/realms/tg";
 pub(super) const CLIENT: &str = "web";

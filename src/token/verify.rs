@@ -141,9 +141,7 @@ pub fn verify(raw: &str, keys: &UpstreamKeys, expected: &Expected<'_>, now: Time
         NotCompact::Parts(_) => Unverified::NotAJwt,
         NotCompact::Unreadable(why) => Unverified::Malformed(why),
     })?;
-    let algorithm = algorithm(&compact.header)?;
-    check_type(&compact.header, &expected.kind)?;
-    check_signature(&compact, algorithm, keys)?;
+    let algorithm = check_signed(&compact, &expected.kind, keys)?;
     claims::check(&compact.claims, algorithm, expected, now)?;
     Ok(Verified {
         raw: raw.to_owned(),
@@ -214,6 +212,18 @@ impl std::fmt::Debug for Verified {
             .field("nature", &self.nature)
             .finish_non_exhaustive()
     }
+}
+
+/// Everything but the claims: header, type and signature.
+pub(super) fn check_signed(
+    compact: &Compact<'_>,
+    kind: &Kind<'_>,
+    keys: &UpstreamKeys,
+) -> Result<Algorithm, Unverified> {
+    let algorithm = algorithm(&compact.header)?;
+    check_type(&compact.header, kind)?;
+    check_signature(compact, algorithm, keys)?;
+    Ok(algorithm)
 }
 
 fn algorithm(header: &Map<String, Value>) -> Result<Algorithm, Unverified> {

@@ -32,6 +32,16 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Its name in metrics and spans.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) | Self::Status(_) => "broken",
+            Self::ClientTooSlow | Self::ClientBroke => "client",
+        }
+    }
+
     /// The status that tells a client so: 502, 504, or 408 and 400 where the client itself is to blame.
     pub fn status(&self) -> StatusCode {
         match self {

@@ -18,12 +18,22 @@ use crate::body;
 /// One request at a time fetches it, at most 256 KiB, and the others wait for that.
 pub struct Remembered<T> {
     upstream: Upstream,
+    document: Document,
     path: String,
     headers: HeaderMap,
     lifetime: Lifetime,
     parse: fn(&[u8]) -> Result<T, String>,
     copy: StdMutex<Option<Kept<T>>>,
     fetching: Mutex<Attempts>,
+}
+
+/// What is fetched, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// OpenID Connect Discovery §3, or RFC 8414.
+    Discovery,
+    /// RFC 7517 §5.
+    Keys,
 }
 
 /// How long a copy counts, from when it was fetched.
@@ -51,6 +61,7 @@ impl<T> Remembered<T> {
     /// upstream says what it says to clients). `parse` tells in a clause why a document is unusable.
     pub fn new(
         upstream: Upstream,
+        document: Document,
         path: &str,
         headers: HeaderMap,
         lifetime: Lifetime,
@@ -58,6 +69,7 @@ impl<T> Remembered<T> {
     ) -> Self {
         Self {
             upstream,
+            document,
             path: path.to_owned(),
             headers,
             lifetime,
@@ -89,6 +101,16 @@ impl<T> Remembered<T> {
         self.kept().as_ref().map(|copy| Arc::clone(&copy.value))
     }
 
+    /// How old the copy at hand is.
+    pub fn age(&self) -> Option<Duration> {
+        self.kept().as_ref().map(|copy| copy.fetched.elapsed())
+    }
+
+    /// Whether fetching failed when it was last tried; `false` while somebody tries.
+    pub fn has_failed(&self) -> bool {
+        self.fetching.try_lock().is_ok_and(|attempts| attempts.failed.is_some())
+    }
+
     /// The document, fetched anew because the copy lacks something (a key of an unknown `kid`); at most once in 10 s,
     /// otherwise the copy.
     pub async fn refetch(&self) -> Result<Arc<T>, UpstreamError> {
@@ -102,7 +124,13 @@ impl<T> Remembered<T> {
     }
 
     async fn fetch(&self, attempts: &mut Attempts) -> Result<Arc<T>, UpstreamError> {
-        match self.fetched().await {
+        let fetched = self.fetched().await;
+        let document = match self.document {
+            Document::Discovery => "discovery",
+            Document::Keys => "keys",
+        };
+        self.upstream.metrics.fetched(document, fetched.is_ok());
+        match fetched {
             Ok(value) => {
                 let value = Arc::new(value);
                 attempts.failed = None;

@@ -6,7 +6,7 @@ use http::Uri;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::service;
+use super::{certificate_header::CertificateHeaderSettings, service};
 use crate::{clock::Period, misconfigured::Misconfigured};
 
 /// The identity provider behind the proxy.
@@ -15,7 +15,8 @@ use crate::{clock::Period, misconfigured::Misconfigured};
 pub struct Settings {
     /// Where it listens: `http://127.0.0.1:8080`. A path, such as `/auth`, is where the provider has its own.
     pub url: String,
-    /// What it is: `keycloak`, or `generic` for any provider with a discovery document. Default: `generic`.
+    /// What it is: `keycloak`; `generic` for any provider with a discovery document; or the path of a preset of your own, which
+    /// ends in `.toml`. Default: `generic`.
     #[serde(default = "generic")]
     pub preset: String,
     /// `preserve`: the provider already calls itself by `public_url`, and `iss` stays as it is. Default: `preserve`.
@@ -43,6 +44,10 @@ pub struct Settings {
     /// Default: `block` where a PRE_SESSION_CREATION interceptor has `on_failure = "deny"`, else `allow`.
     #[serde(default)]
     pub saml: Option<Saml>,
+    /// The header in which the provider finds the TLS certificate of a client, where `listen.tls` asks for one. A client's own
+    /// header of that name is taken out of every request. Default: `{ name = "Client-Cert", form = "rfc9440" }`.
+    #[serde(default)]
+    pub client_certificate_header: CertificateHeaderSettings,
     /// A client of the provider that may look at and change accounts at its admin API:
     /// `{ client_id = "tollgate", client_secret = { env = "…" } }`. What needs it is off without it.
     #[serde(default)]

@@ -205,3 +205,16 @@ async fn a_jump_of_the_wall_clock_ends_no_consult() {
     held.release();
     assert_eq!(redeemed.await.status, 200);
 }
+
+#[tokio::test]
+async fn an_interceptor_is_not_sent_what_it_must_not_see() {
+    let world =
+        with_another("redact = { \"interceptor_context.ip_address\" = \"drop\", \"data.**.email\" = \"mask\" }").await;
+    session(&world).await;
+    let first = &world.hook.asked("PRE_SESSION_CREATION")[0].event;
+    let second = &world.hook.asked("second")[0].event;
+    assert_eq!(first["interceptor_context"]["ip_address"], "127.0.0.1");
+    assert!(second["interceptor_context"].get("ip_address").is_none(), "{second}");
+    assert_eq!(second["data"]["user"]["email"], "[redacted]");
+    assert_eq!(second["trigger_point"], "PRE_SESSION_CREATION");
+}

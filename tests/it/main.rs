@@ -5,6 +5,8 @@ mod cli;
 #[cfg(test)]
 mod consults;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod denials;
 #[cfg(test)]
 mod egress;
@@ -16,6 +18,8 @@ mod invariants;
 mod layers;
 #[cfg(test)]
 mod logout;
+#[cfg(test)]
+mod observed;
 #[cfg(test)]
 mod project;
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn the_examples_in_the_configuration_are_right_when_they_are_taken_in() {
     let config = Config::load(&file, []).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(config.interceptors.len(), 5);
     assert_eq!(config.routes.len(), 1);
-    Preset::load(&config.upstream.preset, &config.routes).unwrap_or_else(|e| panic!("{e}"));
+    Preset::load(&config.upstream.preset, &config.base, &config.routes).unwrap_or_else(|e| panic!("{e}"));
 }
 
 #[test]

@@ -1,11 +1,17 @@
 //! Tokens on their way to the client: every grant, both tokens, the claims that an interceptor adds.
 
+mod bound;
+mod corpus;
 mod defects;
 mod front_channel;
 mod grants;
+mod opaque;
 mod outages;
+mod refreshed;
 mod restored;
 mod statements;
+mod transplants;
+mod wraps;
 
 use serde_json::json;
 use tollgate::{

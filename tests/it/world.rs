@@ -6,6 +6,7 @@ pub(crate) mod idp;
 pub(crate) mod keys;
 pub(crate) mod log;
 pub(crate) mod proxy;
+pub(crate) mod scrape;
 pub(crate) mod setup;
 pub(crate) mod stub;
 

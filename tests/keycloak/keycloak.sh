@@ -48,7 +48,7 @@ start() {
   fi
   local realm
   for realm in partner tg; do node "$here/realm.mjs" "$realm" >"$home/data/import/$realm-realm.json"; done
-  local args=(start-dev --db=dev-mem --import-realm --features=docker --health-enabled=true
+  local args=(start-dev --db=dev-mem --import-realm --features=docker,oid4vc-vci,oid4vc-vci-preauth-code,scim-api --health-enabled=true
     --http-host=127.0.0.1 --http-port="$port" --http-management-port="$((port + 1))")
   if [[ -n ${KEYCLOAK_PUBLIC:-} ]]; then
     args+=(--hostname="$KEYCLOAK_PUBLIC" --proxy-headers=xforwarded --proxy-trusted-addresses=127.0.0.1)

@@ -95,7 +95,7 @@ export function partner({ origin }) {
     enabled: true,
     sslRequired: 'none',
     clients: [client('broker', [`${origin}/realms/${realmName}/broker/partner/endpoint*`])],
-    users: ['dora', 'emil', 'fay', 'gus', 'hana', 'ivo', 'jana', 'kim'].map((name) => user(name, { realmRoles: ['default-roles-partner'] })),
+    users: ['dora', 'emil', 'fay', 'gus', 'hana', 'ivo', 'jana', 'kim', 'lena', 'mona', 'nora', 'orla'].map((name) => user(name, { realmRoles: ['default-roles-partner'] })),
   };
 }
 
@@ -198,6 +198,24 @@ export function realm({ origin, keycloak, rpPort, smtpPort }) {
       client('robot', redirects, {
         standardFlowEnabled: false,
         serviceAccountsEnabled: true,
+        protocolMappers: [audience('svc')],
+      }),
+      client('dpop', redirects, {
+        publicClient: true,
+        secret: undefined,
+        attributes: { 'pkce.code.challenge.method': 'S256', 'dpop.bound.access.tokens': 'true' },
+        protocolMappers: [audience('svc')],
+      }),
+      client('mtls', redirects, {
+        serviceAccountsEnabled: true,
+        directAccessGrantsEnabled: true,
+        attributes: { 'tls.client.certificate.bound.access.tokens': 'true' },
+        protocolMappers: [audience('svc')],
+      }),
+      client('x509', redirects, {
+        serviceAccountsEnabled: true,
+        clientAuthenticatorType: 'client-x509',
+        attributes: { 'x509.subjectdn': 'CN=robot.example.org' },
         protocolMappers: [audience('svc')],
       }),
       client('keeper', [], { standardFlowEnabled: false, serviceAccountsEnabled: true }),

@@ -1,5 +1,5 @@
 // Starts one Keycloak for all suites, runs them one after the other, and stops it.
-//   node run.mjs [SUITE…]     all suites of suites/, or only those named, such as `registration`
+//   node run.mjs [--default-paths] [SUITE…]     all suites of suites/, or only those named, such as `registration`
 // Fails if a test failed, was skipped, or did not run. Keeps what Tollgate wrote in $SUITE_RUN, a new temporary folder by default.
 
 import { spawn } from 'node:child_process';
@@ -11,12 +11,21 @@ import { fileURLToPath } from 'node:url';
 import { freePorts } from './lib/processes.mjs';
 import { secretOf } from './realm.mjs';
 
+const given = process.argv.slice(2);
+const named = given.filter((argument) => argument !== '--default-paths');
+// The laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
+const paths = given.includes('--default-paths') ? '' : '--http-accept-non-normalized-paths=true ';
+
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
 mkdirSync(folder, { recursive: true });
 const [keycloak, management, tollgate, rp, smtp, ciba] = await freePorts(6);
 console.log(`ports: Keycloak ${keycloak} (management ${management}), Tollgate ${tollgate}, relying party ${rp}, mail ${smtp}`);
 console.log(`logs, audits and events: ${folder}`);
+
+// How Keycloak looks for the certificates of clients: `rfc9440`, or `nginx`.
+const certificates = process.env.CERTIFICATES ?? 'rfc9440';
+const lookup = `--spi-x509cert-lookup--provider=${certificates}${certificates === 'nginx' ? ' --spi-x509cert-lookup--nginx--ssl-client-cert=ssl-client-cert' : ''}`;
 
 const env = {
   ...process.env,
@@ -26,8 +35,9 @@ const env = {
   KEYCLOAK_URL: `http://127.0.0.1:${keycloak}`,
   KEYCLOAK_PUBLIC: `http://127.0.0.1:${tollgate}`,
   KEYCLOAK_ADMIN: secretOf('admin'),
-  // The laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
-  KEYCLOAK_OPTIONS: `--http-accept-non-normalized-paths=true --spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/`,
+  // Last, where Tollgate says which certificate a client has shown.
+  KEYCLOAK_OPTIONS: `${paths}--spi-ciba-auth-channel--ciba-http-auth-channel--http-authentication-channel-uri=http://127.0.0.1:${ciba}/ ${lookup}`,
+  CERTIFICATES: certificates,
   // Whoever asks a user on another device (CIBA) is asked here.
   CIBA_PORT: String(ciba),
   TOLLGATE_PORT: String(tollgate),
@@ -66,7 +76,7 @@ function suites(chosen) {
 
 let code = await execute(script, ['start']);
 if (code === 0 && !interrupted) {
-  const files = suites(process.argv.slice(2));
+  const files = suites(named);
   env.SUITES = JSON.stringify(files);
   const report = join(folder, 'report.tap');
   const started = Date.now();

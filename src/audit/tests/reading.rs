@@ -345,6 +345,48 @@ async fn json_lines_carry_the_record_and_its_hashes() {
 }
 
 #[tokio::test]
+async fn an_export_is_oldest_first_in_each_format() {
+    let dir = tempfile::tempdir().unwrap();
+    let _audit = story(dir.path()).await;
+    let export = |format| {
+        let query = Query::default();
+        let lines = text(|out| {
+            assert_eq!(
+                reader(dir.path()).export(&query, format, clock().now(), out).unwrap(),
+                5
+            )
+        });
+        lines.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let parsed = |lines: &[String]| -> Vec<serde_json::Value> {
+        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let records = parsed(&export(Format::Ndjson));
+    assert_eq!(
+        records.iter().map(|r| r["seq"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5]
+    );
+    let events = parsed(&export(Format::CloudEvents));
+    for (event, record) in events.iter().zip(&records) {
+        assert_eq!(event["data"], *record);
+        assert_eq!(
+            (&event["specversion"], &event["id"], &event["time"]),
+            (&json!("1.0"), &record["id"], &record["time"])
+        );
+    }
+    assert_eq!(events[2]["type"], "tollgate.audit.revocation");
+    assert_eq!(events[2]["sequence"], "00000000000000000003");
+    let csv = export(Format::Csv);
+    assert_eq!(csv.len(), 6);
+    assert!(csv[0].starts_with("seq,time,id,kind,"), "{}", csv[0]);
+    assert!(
+        csv[4].starts_with("4,2026-11-23T10:35:00.123Z,") && csv[4].contains(",refused,,deny,\"duplicate_parameter\","),
+        "{}",
+        csv[4]
+    );
+}
+
+#[tokio::test]
 async fn the_store_is_read_while_it_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let audit = open(dir.path());

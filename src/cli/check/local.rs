@@ -94,12 +94,44 @@ pub(super) fn nets(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
     Ok(())
 }
 
+pub(super) fn dashboard(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let admin = &config.admin;
+    for wrong in admin.check(&config.base) {
+        findings.misconfigured("dashboard", &wrong)?;
+    }
+    match &admin.tls {
+        Some(tls) => {
+            if let Err(wrong) = tls.acceptor(&config.base) {
+                findings.misconfigured("dashboard", &wrong)?;
+            }
+        }
+        None if !admin.address.ip().is_loopback() && !admin.is_https() => findings.warn(
+            "dashboard",
+            format!(
+                "{} is reachable from other machines without TLS: tokens and sessions can be read on the way",
+                admin.address
+            ),
+            "set `admin.tls`, or let a proxy end TLS and write its address as `admin.public_url`",
+        )?,
+        None => {}
+    }
+    let who = match (admin.is_open(), &admin.login) {
+        (true, _) => "whoever is on this machine",
+        (false, Some(_)) => "who logs in",
+        (false, None) => "the bearer of the token",
+    };
+    findings.note("dashboard", format!("{}, for {who}", admin.address))
+}
+
 /// Looks whether the store could be written, and makes none: that would belong to whoever runs the check.
 pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let path = match config.audit.path(&config.base) {
         Ok(path) => path,
         Err(wrong) => return findings.misconfigured("audit", &wrong),
     };
+    if let Err(wrong) = config.audit.check(&config.base) {
+        return findings.misconfigured("audit", &wrong);
+    }
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
@@ -169,7 +201,7 @@ pub(super) fn interceptors(
 
 /// An interceptor that may keep the operator out of the admin console of their own provider.
 pub(super) fn lock_out(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
-    if config.upstream.preset != "keycloak" {
+    if !is_keycloak(config) {
         return Ok(());
     }
     let risky = config.interceptors.iter().filter(|settings| {
@@ -232,12 +264,20 @@ pub(super) fn geo(config: &Config, findings: &mut Findings<'_, impl Write>) -> R
     }
 }
 
+pub(super) fn telemetry(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    match config.telemetry.check(&config.base) {
+        Ok(Some(url)) => findings.ok("traces", format!("go to {url}")),
+        Ok(None) => Ok(()),
+        Err(wrong) => findings.misconfigured("traces", &wrong),
+    }
+}
+
 /// Whether SAML goes past the interceptors of sessions.
 pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let sessions =
         |settings: &interceptor::Settings| settings.enabled && settings.trigger == Trigger::PreSessionCreation;
     let asked = config.interceptors.iter().any(sessions);
-    if config.upstream.preset != "keycloak" {
+    if !is_keycloak(config) {
         return Ok(());
     }
     let why = match config.upstream.saml {
@@ -254,6 +294,11 @@ pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
         ),
         Saml::Allow => findings.note("SAML", format!("passes, {why}")),
     }
+}
+
+/// Whether the preset is Keycloak's, or the operator's own edition of it.
+pub(super) fn is_keycloak(config: &Config) -> bool {
+    config.preset().is_ok_and(|preset| preset.name == "keycloak")
 }
 
 /// Whether it would be asked when an administrator logs in to, or acts in, the realm `master`. One that cannot be built

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use http::HeaderMap;
 
-use super::{super::outcome::Stop, findings::Findings};
+use super::{super::outcome::Stop, findings::Findings, local};
 use crate::{
     config::Config,
     event::Trigger,
@@ -17,7 +17,7 @@ use crate::{
 /// What an operator who is asked about signups should know of those without a form.
 pub(super) fn note(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let asked = |trigger| config.interceptors.iter().any(|i| i.enabled && i.trigger == trigger);
-    if config.upstream.preset != "keycloak" || !asked(Trigger::PreSignup) {
+    if !local::is_keycloak(config) || !asked(Trigger::PreSignup) {
         return Ok(());
     }
     match config.upstream.late_signup {

@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     config::Config,
     event::Event,
-    interceptor::{self, Conditions, Interceptors, Policy},
+    interceptor::{self, Conditions, Interceptors, OnRefresh, Policy},
 };
 
 /// Prints every interceptor of the event's trigger, and whether its conditions fit.
@@ -29,10 +29,14 @@ pub(super) fn list(config: &Config, event: &Event, out: &mut impl Write) -> Resu
             Policy::Allow => "allow",
             Policy::Deny => "deny",
         };
+        let on_refresh = match settings.on_refresh {
+            OnRefresh::Consult => "",
+            OnRefresh::Reuse => ", on_refresh = reuse",
+        };
         writeln!(out, "  {number:<4}{}: {fate}", settings.name)?;
         writeln!(
             out,
-            "      POST {}, timeout {}, on_failure = {on_failure}",
+            "      POST {}, timeout {}, on_failure = {on_failure}{on_refresh}",
             settings.endpoint, settings.timeout
         )?;
         for (word, conditions) in [("when", &settings.when), ("unless", &settings.unless)] {

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     future::{Future, poll_fn},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::JoinHandle;
 
-use super::Upstreams;
+use super::Gate;
 use crate::{
     body::{Body, BoxError},
     token::{self, Scanner, Sighting},
@@ -29,7 +30,7 @@ type Report = Box<dyn FnOnce(Sighting, &str) -> JoinHandle<()> + Send>;
 pub(super) struct Watched {
     body: Body,
     blocks: bool,
-    scanner: Scanner<Upstreams>,
+    scanner: Scanner<Arc<Gate>>,
     report: Option<Report>,
     /// What was read and may go on.
     free: VecDeque<Result<Frame<Bytes>, BoxError>>,
@@ -46,7 +47,7 @@ enum State {
 }
 
 impl Watched {
-    pub(super) fn new(body: Body, known: Upstreams, blocks: bool, report: Report) -> Self {
+    pub(super) fn new(body: Body, known: Arc<Gate>, blocks: bool, report: Report) -> Self {
         Self {
             body,
             blocks,

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Claims, invalid};
+use super::invalid;
 use crate::{
     event::{TokenClaims, Trigger},
     misconfigured::Misconfigured,
-    verdict::{Additions, Failure},
+    verdict::{Additions, Claims, Failure},
 };
 
 /// How one interceptor's claims are put into the tokens.

@@ -40,6 +40,65 @@ fn check_says_what_an_operator_does_without() {
     assert!(said.out.contains("got around Tollgate verifies"), "{}", said.out);
 }
 
+#[test]
+fn a_mistake_in_a_preset_of_ones_own_has_its_line_and_column() {
+    let place = Place::with(&REPOSITORYS.replace("preset = \"keycloak\"", "preset = \"own.toml\""));
+    assert_eq!(place.say(&["keys", "init"]).code, 0);
+    let preset = place.path().join("own.toml");
+    let builtin = include_str!("../../../presets/keycloak.toml");
+    let line = |text: &str| builtin.lines().position(|line| line == text).unwrap() + 1;
+    for (from, to, place_of_it, why) in [
+        (
+            "methods = [\"PUT\"]",
+            "metods = [\"PUT\"]",
+            format!("own.toml:{}:1: ", line("methods = [\"PUT\"]")),
+            "unknown field `metods`",
+        ),
+        (
+            "denial = \"scim\"",
+            "denial = \"skim\"",
+            format!("own.toml:{}:10: ", line("denial = \"scim\"")),
+            "there is no denial `skim`",
+        ),
+        ("[issuer]", "[issuer", format!("own.toml:{}:8: ", line("[issuer]")), ""),
+    ] {
+        fs::write(&preset, builtin.replacen(from, to, 1)).unwrap();
+        let said = place.say(&["check", "--offline"]);
+        assert_eq!(said.code, 1, "{}{}", said.out, said.err);
+        assert!(
+            said.out.contains(&place_of_it) && said.out.contains(why),
+            "{place_of_it}{why}: {}",
+            said.out
+        );
+    }
+    fs::remove_file(&preset).unwrap();
+    let said = place.say(&["check", "--offline"]);
+    assert!(said.out.contains("own.toml` cannot be read"), "{}", said.out);
+    fs::write(&preset, builtin).unwrap();
+    let said = place.say(&["check", "--offline"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("ok    preset"), "{}", said.out);
+}
+
+#[test]
+fn check_says_where_traces_go_and_what_is_missing_for_that() {
+    for (otlp, says) in [
+        ("endpoint = \"http://127.0.0.1:4318\"", "ok    traces"),
+        (
+            "endpoint = \"http://127.0.0.1:4318\", headers = { x = { file = \"nowhere.key\" } }",
+            "nowhere.key",
+        ),
+    ] {
+        let place = Place::with(&format!("{REPOSITORYS}\n[telemetry]\notlp = {{ {otlp} }}\n").replacen(
+            "[telemetry]\n#",
+            "#",
+            1,
+        ));
+        let said = place.say(&["check", "--offline"]);
+        assert!(said.out.contains(says), "{}{}", said.out, said.err);
+    }
+}
+
 /// A Keycloak as far as `check` looks at it.
 fn keycloak(issuer: &'static str) -> Server {
     Server::start(move |path| match path {

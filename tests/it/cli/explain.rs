@@ -23,6 +23,12 @@ fn explain_names_the_route_and_who_is_asked() {
     );
     assert!(
         said.out
+            .contains("what it is    The token endpoint, whatever the grant\n"),
+        "{}",
+        said.out
+    );
+    assert!(
+        said.out
             .contains("trigger       PRE_SESSION_CREATION, by the grant `authorization_code`"),
         "{}",
         said.out

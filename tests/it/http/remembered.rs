@@ -14,7 +14,7 @@ use tokio::{
 };
 use tollgate::{
     body::{self, Body},
-    upstream::{Lifetime, MAX_ANSWER, Remembered, Upstream, UpstreamError},
+    upstream::{Document, Lifetime, MAX_ANSWER, Remembered, Upstream, UpstreamError},
 };
 
 use super::world::{Recorder, answer, upstream};
@@ -60,6 +60,7 @@ fn remembered(url: &str, fresh: u64, stale: Duration) -> Arc<Remembered<usize>> 
     };
     Arc::new(Remembered::new(
         client(url),
+        Document::Keys,
         "/keys",
         HeaderMap::new(),
         lifetime,

@@ -116,7 +116,7 @@ async fn tokens_of_other_issuers_and_opaque_ones_are_the_upstreams_to_judge() {
     let mut claims = idp.access_claims();
     claims["iss"] = json!("https://accounts.example.org");
     let foreign = keys::Key::new("x").sign(&claims);
-    for token in [foreign.as_str(), "opaque-token", "tg1.not.ours"] {
+    for token in [foreign.as_str(), "opaque-token", "tg2.not.ours"] {
         idp.stub.forget();
         assert_eq!(idp.get("/api").bearer(token).send().await.status, 200);
         let sent = idp.stub.at("/api")[0].header("authorization").unwrap().to_owned();
@@ -172,9 +172,15 @@ async fn keycloaks_other_publications_of_its_keys_are_treated_alike() {
     assert_ne!(realm["public_key"], "upstream's");
     assert_eq!(realm["realm"], "tg");
     idp.stub.forget();
-    let keys = idp.get("/realms/tg/.well-known/jwt-vc-issuer").send().await;
-    assert_eq!(keys.status, 400);
-    assert!(idp.stub.at("/realms/tg/.well-known/jwt-vc-issuer").is_empty());
+    for path in [
+        "/realms/tg/.well-known/jwt-vc-issuer",
+        "/realms/tg/.well-known/jwt-vc-issuer/",
+        "/.well-known/jwt-vc-issuer/realms/tg",
+        "/.Well-Known/JWT-VC-issuer/realms/tg",
+    ] {
+        assert_eq!(idp.get(path).send().await.status, 400, "{path}");
+    }
+    assert!(idp.stub.arrivals().is_empty(), "{:?}", idp.stub.arrivals());
 }
 
 /// Asks the provider itself.

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tollgate::event::Trigger;
+use tollgate::{demo::provider::AccessTokens, event::Trigger};
 
 use crate::world::{Proxy, Setup, World, keys, proxy::free_address};
 
 /// Another proxy with the same keys in front of the same provider, known by the same public URL.
-async fn replica(world: &World) -> Proxy {
+async fn replica(world: &World, setup: &Setup) -> Proxy {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("hook.key"), crate::world::hook::SECRET).unwrap();
     for _ in 0..20 {
         let address = free_address().await;
-        let setup = Setup::generic().section("listen", &format!("names = [\"{address}\"]"));
+        let setup = setup.clone().section("listen", &format!("names = [\"{address}\"]"));
         let started = Proxy::serve(
             &setup,
             &world.provider.url(),
@@ -35,7 +35,7 @@ async fn a_token_from_one_replica_works_at_another() {
     let world = World::start("").await;
     world.hook.claims(Trigger::PreSessionCreation, json!({"plan": "gold"}));
     let tokens = world.log_in().await;
-    let other = replica(&world).await;
+    let other = replica(&world, &Setup::generic()).await;
     let userinfo = other.get("/userinfo").bearer(&tokens.access).send().await;
     assert_eq!(userinfo.status, 200, "{userinfo:?}");
     let introspected = other
@@ -54,7 +54,7 @@ async fn a_token_from_one_replica_works_at_another() {
 async fn a_code_from_one_replica_is_redeemed_at_another() {
     let world = World::start("").await;
     let code = world.code("web").await;
-    let other = replica(&world).await;
+    let other = replica(&world, &Setup::generic()).await;
     let answer = other
         .post("/token")
         .basic("web", "web-secret")
@@ -69,6 +69,35 @@ async fn a_code_from_one_replica_is_redeemed_at_another() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let id = answer.json()["id_token"].as_str().unwrap().to_owned();
     assert_eq!(keys::verified(&id, &world.jwks().await)["iss"], *world.url);
+}
+
+#[tokio::test]
+async fn a_verdict_that_one_replica_remembers_counts_at_another_and_so_does_an_opaque_token() {
+    let setup = Setup::generic().policy(
+        Trigger::PreSessionCreation,
+        "on_failure = \"deny\"\non_refresh = \"reuse\"",
+    );
+    let world = World::populated(setup.clone(), |mut options| {
+        options.clients[0].access_tokens = AccessTokens::Opaque;
+        options
+    })
+    .await;
+    world.hook.claims(Trigger::PreSessionCreation, json!({"plan": "gold"}));
+    let tokens = world.log_in().await;
+    let other = replica(&world, &setup).await;
+    let userinfo = other.get("/userinfo").bearer(&tokens.access).send().await;
+    assert_eq!(userinfo.json()["plan"], "gold");
+
+    world.hook.deny(Trigger::PreSessionCreation, "No");
+    let refreshed = other
+        .post("/token")
+        .basic("web", "web-secret")
+        .form(&[("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh)])
+        .send()
+        .await;
+    assert_eq!(refreshed.status, 200, "{refreshed:?}");
+    let id = refreshed.json()["id_token"].as_str().unwrap().to_owned();
+    assert_eq!(keys::verified(&id, &world.jwks().await)["plan"], "gold");
 }
 
 #[tokio::test]

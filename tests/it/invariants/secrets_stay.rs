@@ -4,7 +4,11 @@
 use std::fs;
 
 use serde_json::json;
-use tollgate::{demo::provider::Client, event::Trigger, secret::Secret};
+use tollgate::{
+    demo::provider::{AccessTokens, Client},
+    event::Trigger,
+    secret::Secret,
+};
 
 use crate::world::{CALLBACK, Reply, Setup, VERIFIER, World, hook::SECRET, log};
 
@@ -175,6 +179,59 @@ async fn no_secret_of_a_client_a_user_or_an_operator_is_written_down_or_sent_on(
             traces.have_no(name, token);
             traces.have_no(name, token.rsplit('.').next().unwrap());
         }
+    }
+    for token in world.provider.issued() {
+        traces.have_no("a token of the upstream", &token);
+    }
+}
+
+#[tokio::test]
+async fn neither_a_wrap_nor_what_is_in_it_is_written_down() {
+    let setup = Setup::generic().policy(
+        Trigger::PreSessionCreation,
+        "on_failure = \"deny\"\non_refresh = \"reuse\"",
+    );
+    let setup = setup.section("tokens", "opaque = \"jwt\"\naudience = [\"https://api.example.com/*\"]");
+    let world = World::populated(setup, |mut options| {
+        options.clients[0].access_tokens = AccessTokens::Opaque;
+        options
+    })
+    .await;
+    // The answer is recorded once, when it was given; where it is only remembered, its values are not written again.
+    world
+        .hook
+        .claims(Trigger::PreSessionCreation, json!({"plan": "canary-remembered-claim"}));
+    let tokens = world.log_in().await;
+    let answers = || {
+        let records = world.audit();
+        let has = |record: &tollgate::audit::Record| record.to_json().contains("canary-remembered-claim");
+        records.iter().filter(|record| has(record)).count()
+    };
+    let before = answers();
+    let mut errors = Vec::new();
+    let mut held = vec![tokens.access.clone(), tokens.refresh.clone()];
+    for refresh in [tokens.refresh.clone(), format!("{}A", tokens.refresh)] {
+        let answer = world
+            .post("/token")
+            .basic("web", "web-secret")
+            .form(&[("grant_type", "refresh_token"), ("refresh_token", &refresh)])
+            .send()
+            .await;
+        if answer.status == 200 {
+            held.extend(["access_token", "refresh_token"].map(|name| answer.json()[name].as_str().unwrap().to_owned()));
+        } else {
+            errors.push(answer.text());
+        }
+    }
+    errors.push(world.get("/userinfo").bearer(&tokens.refresh).send().await.text());
+    assert_eq!((answers(), errors.len(), held.len()), (before, 2, 4));
+    let mut traces = Traces::of(&world);
+    traces
+        .0
+        .extend(errors.into_iter().map(|text| ("an error", text.into_bytes())));
+    for token in &held {
+        traces.have_no("a wrap", token);
+        traces.have_no("the end of a wrap", &token[token.len() - 20..]);
     }
     for token in world.provider.issued() {
         traces.have_no("a token of the upstream", &token);

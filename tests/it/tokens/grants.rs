@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate::event::Trigger;
 
-use crate::world::{Idp, Tokens, keys};
+use crate::world::{Idp, Setup, Tokens, keys};
 
 const UMA: &str = "urn:ietf:params:oauth:grant-type:uma-ticket";
 const CIBA: &str = "urn:openid:params:grant-type:ciba";
@@ -85,18 +85,21 @@ async fn umas_permissions_and_decisions_are_no_tokens_and_pass() {
 }
 
 #[tokio::test]
-async fn ciba_waits_unasked_and_its_tokens_are_a_session() {
-    let idp = idp().await;
+async fn who_asks_a_user_on_another_device_may_name_them_by_the_id_token_that_it_holds() {
+    let idp = Idp::generic(Setup::generic()).await;
+    idp.hands_out(idp.good_tokens());
     let held = Tokens::of(&idp.redeem().await);
-    let path = "/realms/tg/protocol/openid-connect/ext/ciba/auth";
+    let path = "/protocol/openid-connect/ext/ciba/auth";
     let begun = idp.post(path).basic("web", "web-secret");
-    let begun = begun
-        .form(&[("scope", "openid"), ("id_token_hint", &held.id)])
-        .send()
-        .await;
+    let begun = begun.form(&[("id_token_hint", &held.id)]).send().await;
     assert_eq!(begun.status, 200, "{begun:?}");
     let hint = idp.stub.at(path)[0].field("id_token_hint").unwrap();
     assert_eq!(jsonwebtoken::decode_header(hint).unwrap().kid.unwrap(), idp.key.kid);
+}
+
+#[tokio::test]
+async fn ciba_waits_unasked_and_its_tokens_are_a_session() {
+    let idp = idp().await;
     let tokens = Tokens::of(&idp.grant(&[("grant_type", CIBA), ("auth_req_id", "1")]).await);
     assert_eq!(keys::verified(&tokens.id, &jwks(&idp).await)["plan"], "gold");
     let event = idp.hook.event(Trigger::PreSessionCreation);

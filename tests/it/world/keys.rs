@@ -3,12 +3,16 @@
 
 use std::{path::Path, sync::OnceLock};
 
+use aws_lc_rs::{
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding},
+};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::Jwk};
 use ring::{
-    digest::{SHA256, digest},
+    digest::{SHA256, SHA512, digest},
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
 };
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -27,42 +31,121 @@ pub(crate) fn shared() -> &'static Path {
         .path()
 }
 
-/// A P-256 key that signs anything.
+/// A key that signs anything.
 pub(crate) struct Key {
-    pair: EcdsaKeyPair,
+    pair: Pair,
+    pub(crate) alg: Algorithm,
     pub(crate) kid: String,
 }
 
+enum Pair {
+    P256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+    Rsa(RsaKeyPair),
+}
+
 impl Key {
+    /// On P-256, for ES256.
     pub(crate) fn new(kid: &str) -> Self {
+        Self::of(Algorithm::ES256, kid)
+    }
+
+    /// For RS256, PS256, ES256 or EdDSA.
+    pub(crate) fn of(alg: Algorithm, kid: &str) -> Self {
         let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+        let pair = match alg {
+            Algorithm::ES256 => {
+                let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random);
+                Pair::P256(pair.unwrap())
+            }
+            Algorithm::EdDSA => {
+                let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+                Pair::Ed25519(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap())
+            }
+            Algorithm::RS256 | Algorithm::PS256 => Pair::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
+            other => panic!("no test needs a key for {other:?}"),
+        };
         Self {
-            pair: EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).unwrap(),
+            pair,
+            alg,
             kid: kid.to_owned(),
         }
     }
 
     pub(crate) fn jwk(&self) -> Value {
-        let point = self.pair.public_key().as_ref();
-        let (x, y) = (&point[1..33], &point[33..]);
-        json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.kid, "x": b64(x), "y": b64(y)})
+        let mut jwk = json!({"use": "sig", "alg": self.alg, "kid": self.kid});
+        let members = match &self.pair {
+            Pair::P256(pair) => {
+                let point = pair.public_key().as_ref();
+                json!({"kty": "EC", "crv": "P-256", "x": b64(&point[1..33]), "y": b64(&point[33..])})
+            }
+            Pair::Ed25519(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": b64(pair.public_key().as_ref())}),
+            Pair::Rsa(pair) => {
+                let public = pair.public_key();
+                let (n, e) = (public.modulus(), public.exponent());
+                json!({
+                    "kty": "RSA",
+                    "n": b64(n.big_endian_without_leading_zero()),
+                    "e": b64(e.big_endian_without_leading_zero()),
+                })
+            }
+        };
+        jwk.as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        jwk
+    }
+
+    /// This key's usual header.
+    pub(crate) fn header(&self) -> Value {
+        json!({"alg": self.alg, "typ": "JWT", "kid": self.kid})
     }
 
     /// A token with this key's usual header.
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        self.sign_as(
-            &json!({"alg": "ES256", "typ": "JWT", "kid": self.kid}),
-            &claims.to_string(),
-        )
+        self.sign_as(&self.header(), &claims.to_string())
     }
 
     /// A token with another header, or with a payload that no library would write.
     pub(crate) fn sign_as(&self, header: &Value, payload: &str) -> String {
-        let signed = format!("{}.{}", b64(header.to_string().as_bytes()), b64(payload.as_bytes()));
-        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        format!("{signed}.{}", b64(signature.as_ref()))
+        self.sign_input(&input(header.to_string().as_bytes(), payload.as_bytes()))
     }
+
+    /// A token of this signing input, whatever it is.
+    pub(crate) fn sign_input(&self, signed: &str) -> String {
+        format!("{signed}.{}", b64(&self.signature(signed.as_bytes())))
+    }
+
+    fn signature(&self, message: &[u8]) -> Vec<u8> {
+        match &self.pair {
+            Pair::P256(pair) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Pair::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+            Pair::Rsa(pair) => {
+                let padding: &'static dyn RsaEncoding = match self.alg {
+                    Algorithm::PS256 => &RSA_PSS_SHA256,
+                    _ => &RSA_PKCS1_SHA256,
+                };
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let random = aws_lc_rs::rand::SystemRandom::new();
+                pair.sign(padding, &random, message, &mut signature).unwrap();
+                signature
+            }
+        }
+    }
+
+    /// `at_hash` and `c_hash` under this key's algorithm (OIDC Core §3.1.3.6).
+    pub(crate) fn half_hash(&self, text: &str) -> String {
+        match self.alg {
+            Algorithm::EdDSA => b64(&digest(&SHA512, text.as_bytes()).as_ref()[..32]),
+            _ => half_hash(text),
+        }
+    }
+}
+
+/// What a signature covers: header and payload in base64url, a dot between.
+pub(crate) fn input(header: &[u8], payload: &[u8]) -> String {
+    format!("{}.{}", b64(header), b64(payload))
 }
 
 /// The claims of a token as a relying party reads them: the key by `kid` from the key set, signature, times.

@@ -15,15 +15,21 @@ use super::{
     client::{self, Call, Client},
     hook::{Hook, SECRET},
     keys, log,
+    scrape::Scrape,
     setup::{Places, Setup},
     until,
 };
+
+/// What is in `admin.token`, for a dashboard that asks for it.
+pub(crate) const ADMIN_TOKEN: &str = "canary-admin-token-0123456789";
 
 /// A running proxy with the folder of its configuration.
 pub(crate) struct Proxy {
     /// The public URL.
     pub(crate) url: String,
     pub(crate) address: SocketAddr,
+    /// Where the dashboard is.
+    pub(crate) admin: SocketAddr,
     pub(crate) config: Config,
     pub(crate) folder: Arc<TempDir>,
     client: Client,
@@ -36,11 +42,12 @@ impl Proxy {
     pub(crate) async fn start(setup: &Setup, upstream: &str, hook: &Hook) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         fs::write(folder.path().join("hook.key"), SECRET).unwrap();
+        fs::write(folder.path().join("admin.token"), ADMIN_TOKEN).unwrap();
         for _ in 0..20 {
             let address = free_address().await;
             match Self::serve(setup, upstream, hook, &folder, address, address).await {
                 Ok(proxy) => return proxy,
-                Err(errors) if errors.to_string().contains("cannot be listened on") => {}
+                Err(errors) if errors.to_string().contains("cannot listen on") => {}
                 Err(errors) => panic!("{errors}"),
             }
         }
@@ -70,6 +77,7 @@ impl Proxy {
             client: Client::new(&url),
             url,
             address: running.address,
+            admin: running.admin,
             config,
             folder: Arc::clone(folder),
             running,
@@ -94,6 +102,11 @@ impl Proxy {
         client::raw(self.address, &[head.as_bytes(), b"\r\n", body].concat()).await
     }
 
+    /// A browser's end of the dashboard.
+    pub(crate) fn dashboard(&self) -> Client {
+        Client::new(&format!("http://{}", self.admin))
+    }
+
     /// The audit, oldest record first.
     pub(crate) fn audit(&self) -> Vec<Record> {
         let query = Query {
@@ -110,6 +123,11 @@ impl Proxy {
     pub(crate) async fn recorded(&self, what: &str, is_it: impl Fn(&Record) -> bool) -> Record {
         until(what, || async { self.audit().iter().any(&is_it) }).await;
         self.audit().into_iter().find(is_it).unwrap()
+    }
+
+    /// What a scrape gives now.
+    pub(crate) fn metrics(&self) -> Scrape {
+        Scrape::of(&self.running.metrics())
     }
 
     pub(crate) async fn stop(self) {

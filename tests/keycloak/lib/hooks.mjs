@@ -59,6 +59,13 @@ export class Hooks {
     return this.calls.map((call) => call.event).filter((event) => event?.trigger_point === trigger && matches(event));
   }
 
+  /** What comes of `act`, and the triggers that are asked about while it runs. */
+  async during(act) {
+    const mark = this.calls.length;
+    const outcome = await act();
+    return { outcome, triggers: this.calls.slice(mark).map(({ event }) => event.trigger_point) };
+  }
+
   #serve(request, response) {
     const chunks = [];
     request.on('data', (chunk) => chunks.push(chunk));

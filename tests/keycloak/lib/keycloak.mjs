@@ -13,10 +13,10 @@ export class Keycloak {
   }
 
   /** A form posted to an endpoint of the realm, with a confidential client's own authentication. */
-  post(path, fields, client) {
+  post(path, fields, client, below = protocol) {
     const headers = { 'Content-Type': urlencoded };
     if (client) headers.Authorization = basic(client);
-    return send(this.url, { method: 'POST', target: `${protocol}${path}`, headers, body: form(fields) });
+    return send(this.url, { method: 'POST', target: `${below}${path}`, headers, body: form(fields) });
   }
 
   async #token() {
@@ -37,6 +37,18 @@ export class Keycloak {
     const headers = { Authorization: `Bearer ${await this.#token()}` };
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     return send(this.url, { method, target: `/admin/realms${path}`, headers, body: body === undefined ? '' : JSON.stringify(body) });
+  }
+
+  /** Makes something by the admin API, and says where it is there. */
+  async make(path, representation) {
+    const answer = await this.admin('POST', path, representation);
+    if (![201, 204].includes(answer.status)) throw new Error(`${path} was answered with ${answer.status}: ${answer.text}`);
+    return answer.header('location')?.replace(/^.*\/admin\/realms/, '');
+  }
+
+  /** The client with this client id. */
+  async client(clientId, realm = realmName) {
+    return (await this.admin('GET', `/${realm}/clients?${form({ clientId })}`)).json[0];
   }
 
   async users(query = {}) {
@@ -66,6 +78,12 @@ export class Keycloak {
   /** Keycloak's own opinion of one of its own tokens. */
   async introspect(token, client = 'svc') {
     return (await this.post('/token/introspect', { token }, client)).json;
+  }
+
+  /** Invites an address to an organization: `REALM/organizations/ID`. */
+  async inviteTo(organization, email) {
+    const headers = { Authorization: `Bearer ${await this.#token()}`, 'Content-Type': urlencoded };
+    return send(this.url, { method: 'POST', target: `/admin/realms/${organization}/members/invite-user`, headers, body: form({ email }) });
   }
 
   async organization(alias) {

@@ -12,13 +12,15 @@ export function halfHash(token) {
   return createHash('sha256').update(token).digest().subarray(0, 16).toString('base64url');
 }
 
+/** The parameters that a redirect takes to the client in its fragment. */
+export const inFragment = (answer) => Object.fromEntries(new URLSearchParams(answer.location?.hash.slice(1)));
+
 export const claimsOf = (token) => jose.decodeJwt(token);
 export const headerOf = (token) => jose.decodeProtectedHeader(token);
 
 export class Party {
-  static async of(world, clientId, { confidential = false, metadata = {} } = {}) {
+  static async of(world, clientId, { confidential = false, authentication = confidential ? oidc.ClientSecretBasic(world.secretOf(clientId)) : oidc.None(), metadata = {} } = {}) {
     const party = new Party();
-    const authentication = confidential ? oidc.ClientSecretBasic(world.secretOf(clientId)) : oidc.None();
     party.world = world;
     party.clientId = clientId;
     party.config = await oidc.discovery(new URL(world.issuer), clientId, metadata, authentication, {
@@ -29,8 +31,8 @@ export class Party {
     return party;
   }
 
-  /** Code flow with PKCE, state and nonce, up to the redirect back. */
-  async authorize(visitor, username, parameters = {}) {
+  /** The beginning of a code flow with PKCE, state and nonce: where the browser goes, and what has to come back. */
+  async authorizationUrl(parameters = {}) {
     const checks = { pkceCodeVerifier: oidc.randomPKCECodeVerifier(), expectedState: oidc.randomState(), expectedNonce: oidc.randomNonce() };
     this.world.canaries.add('PKCE verifier', checks.pkceCodeVerifier);
     const url = oidc.buildAuthorizationUrl(this.config, {
@@ -42,6 +44,12 @@ export class Party {
       nonce: checks.expectedNonce,
       ...parameters,
     });
+    return { url, checks };
+  }
+
+  /** A code flow up to the redirect back. */
+  async authorize(visitor, username, parameters = {}) {
+    const { url, checks } = await this.authorizationUrl(parameters);
     const location = await visitor.logIn(url.href, username, secretOf(username));
     return { location, checks };
   }

@@ -23,7 +23,7 @@ export class Tollgate {
   /**
    * @param folder where the configuration, keys, audit and log go
    * @param options `{ port, upstream, interceptors, sections }`; `interceptors` are tables of `[[interceptor]]`,
-   *   `sections` further tables by name, merged with those that are always there
+   *   `sections` further tables by name, merged with those that are always there; a list of them is an array of tables
    */
   constructor(folder, options) {
     mkdirSync(folder, { recursive: true });
@@ -39,17 +39,18 @@ export class Tollgate {
   write(interceptors = this.options.interceptors) {
     this.options.interceptors = interceptors;
     const { port, upstream, sections = {}, top = {} } = this.options;
-    const { listen, tokens, audit, upstream: provider, ...others } = sections;
+    const { listen, tokens, audit, admin, upstream: provider, ...others } = sections;
     const tables = {
       listen: { address: `127.0.0.1:${port}`, public_url: this.origin, ...listen },
       upstream: { url: upstream, preset: 'keycloak', ...provider },
       tokens: { keys: 'certs/signing', capsule_secret: { file: 'certs/capsule.key' }, ...tokens },
       audit: { store: 'sqlite:audit.db', ...audit },
+      admin: { address: '127.0.0.1:0', ...admin },
       ...others,
     };
     const text = [
       table('', { environment: 'suite', ...top }).trimStart(),
-      ...Object.entries(tables).map(([name, entries]) => table(`[${name}]`, entries)),
+      ...Object.entries(tables).flatMap(([name, entries]) => (Array.isArray(entries) ? entries.map((one) => table(`[[${name}]]`, one)) : table(`[${name}]`, entries))),
       ...interceptors.map((entries) => table('[[interceptor]]', entries)),
     ];
     writeFileSync(this.config, text.join('\n'));

@@ -5,11 +5,12 @@ import { paths } from './keycloak.mjs';
 import { form, send, urlencoded } from './wire.mjs';
 
 const entities = { amp: '&', quot: '"', apos: "'", lt: '<', gt: '>' };
-const unescape = (html) => html.replace(/&(?:#(\d+)|(\w+));/g, (whole, code, name) => (code ? String.fromCodePoint(Number(code)) : (entities[name] ?? whole)));
+/** Text as a browser reads it in HTML. */
+export const unescapeHtml = (html) => html.replace(/&(?:#(\d+)|(\w+));/g, (whole, code, name) => (code ? String.fromCodePoint(Number(code)) : (entities[name] ?? whole)));
 
 const attribute = (tag, name) => {
   const found = new RegExp(`\\b${name}\\s*=\\s*"([^"]*)"`, 'i').exec(tag);
-  return found ? unescape(found[1]) : undefined;
+  return found ? unescapeHtml(found[1]) : undefined;
 };
 
 /** The first form of a page: its action as `{ path, query }` and its preset fields. */
@@ -25,21 +26,46 @@ export function firstForm(html) {
   return { path: action.pathname, query: action.search.slice(1), fields };
 }
 
+/** The values that the inputs with these names have on a page; undefined where one of them is missing. */
+export function readFields(html, names) {
+  const inputs = new Map([...html.matchAll(/<input\b[^>]*>/gi)].map(([tag]) => [attribute(tag, 'name'), attribute(tag, 'value') ?? '']));
+  return names.every((name) => inputs.has(name)) ? Object.fromEntries(names.map((name) => [name, inputs.get(name)])) : undefined;
+}
+
 export class Visitor {
   /** The partner's cookies have the same names as those of the realm; all others go with every spelling of a path, as a lenient client's would. */
+  agent = 'Mozilla/5.0 (X11; Linux x86_64) Suite/1.0';
   #cookies = { own: new Map(), partner: new Map() };
 
-  /** @param origin the front door; @param canaries where the cookies and codes that pass are remembered */
-  constructor(origin, canaries) {
-    Object.assign(this, { origin, canaries });
+  /**
+   * @param origin the front door, as pages name it; @param canaries where the cookies and codes that pass are remembered;
+   * @param via where to connect to, if that is elsewhere
+   */
+  constructor(origin, canaries, via = origin) {
+    Object.assign(this, { origin, canaries, via });
+  }
+
+  /** The `Cookie` header for a request to the realm. */
+  get cookie() {
+    return this.#cookieFor('own');
+  }
+
+  /** Takes over somebody's cookies. */
+  take(cookie) {
+    for (const pair of cookie.split('; ')) this.#cookies.own.set(...pair.split(/=(.*)/s).slice(0, 2));
+  }
+
+  #cookieFor(whose) {
+    return [...this.#cookies[whose]].map(([name, value]) => `${name}=${value}`).join('; ');
   }
 
   async send(request) {
-    const cookies = this.#cookies[request.target.includes('/realms/partner/') ? 'partner' : 'own'];
-    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const pairs = Object.entries({ 'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) Suite/1.0', ...(cookie && { Cookie: cookie }) });
+    const whose = /\/realms\/[\w-]*partner\//.test(request.target) ? 'partner' : 'own';
+    const cookies = this.#cookies[whose];
+    const cookie = this.#cookieFor(whose);
+    const pairs = Object.entries({ 'User-Agent': this.agent, ...(cookie && { Cookie: cookie }) });
     const given = Array.isArray(request.headers) ? request.headers : Object.entries(request.headers ?? {});
-    const answer = await send(this.origin, { ...request, headers: [...given, ...pairs], behind: request.behind?.(cookie) });
+    const answer = await send(this.via, { ...request, headers: [...given, ...pairs], behind: request.behind?.(cookie) });
     for (const line of answer.all('set-cookie')) {
       const [, name, value] = /^([^=]+)=([^;]*)/.exec(line);
       if (/max-age=0/i.test(line)) cookies.delete(name);
@@ -90,9 +116,9 @@ export class Visitor {
   }
 
   /** The registration form, asked for as `client` with its redirect. */
-  async registrationForm(client, redirect) {
+  async registrationForm(client, redirect, protocol = paths.protocol) {
     const query = form({ client_id: client, redirect_uri: redirect, response_type: 'code', scope: 'openid', state: 'state-of-the-suite' });
-    const page = await this.open(`${this.origin}${paths.protocol}/registrations?${query}`);
+    const page = await this.open(`${this.origin}${protocol}/registrations?${query}`);
     const found = firstForm(page.text);
     if (!found) throw new Error(`no registration form: ${page.status} ${page.text.slice(0, 300)}`);
     return found;

@@ -29,12 +29,14 @@ export class Answer {
 /**
  * Sends one request and reads its answer.
  * @param origin where to connect to, such as `http://127.0.0.1:8080`
- * @param request `{ method, target, headers, body, version, behind, deadline }`: headers are pairs or an object; `Host` and `Content-Length` are
- *   added where missing (not where the value is `null`); `behind` are the bytes of a second request on the same connection
+ * @param request `{ method, target, headers, body, version, behind, reshape, whole, deadline }`: headers are pairs or an object; `Host` and
+ *   `Content-Length` are added where missing (not where the value is `null`); `behind` are the bytes of a second request on the same connection;
+ *   `reshape` changes all the bytes at last; `whole` takes for the body all that comes until the connection ends, the head included
  */
 export function send(origin, request) {
   const { hostname, port, host } = new URL(origin);
-  const bytes = Buffer.concat([encode(request, host), Buffer.from(request.behind ?? '', 'latin1')]);
+  const plain = Buffer.concat([encode(request, host), Buffer.from(request.behind ?? '', 'latin1')]);
+  const bytes = request.reshape?.(plain) ?? plain;
   const deadline = request.deadline ?? 60_000;
   const started = performance.now();
   return new Promise((resolve, reject) => {
@@ -50,14 +52,16 @@ export function send(origin, request) {
     const timer = setTimeout(() => settle(reject, new Error(`no answer within ${deadline} ms to ${request.method} ${request.target}`)), deadline);
     const attempt = (ended) => {
       if (over) return;
-      const parsed = decode(Buffer.concat(chunks), ended, request.method === 'HEAD');
+      const all = Buffer.concat(chunks);
+      const parsed = decode(all, ended, request.method === 'HEAD');
+      if (parsed && request.whole) parsed[2] = all;
       if (parsed) settle(resolve, new Answer(...parsed, performance.now() - started));
       else if (ended) settle(reject, new Error(`the connection ended before an answer to ${request.method} ${request.target}`));
     };
     socket.on('connect', () => socket.write(bytes));
     socket.on('data', (chunk) => {
       chunks.push(chunk);
-      if (!request.behind) attempt(false);
+      if (!request.behind && !request.whole) attempt(false);
     });
     socket.on('end', () => attempt(true));
     socket.on('error', (error) => (chunks.length ? attempt(true) : over || settle(reject, error)));
@@ -84,10 +88,11 @@ function decode(bytes, ended, headless) {
   const [first, ...lines] = bytes.subarray(0, end).toString('latin1').split('\r\n');
   const status = Number(first.split(' ')[1]);
   const rest = bytes.subarray(end + 4);
-  if (status >= 100 && status < 200) return decode(rest, ended, headless);
+  // After 101 the bytes are another protocol's.
+  if (status >= 100 && status < 200 && status !== 101) return decode(rest, ended, headless);
   const headers = lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()]);
   const value = (name) => headers.find(([key]) => key.toLowerCase() === name)?.[1];
-  if (headless || status === 204 || status === 304) return [status, headers, Buffer.alloc(0)];
+  if (headless || status === 101 || status === 204 || status === 304) return [status, headers, Buffer.alloc(0)];
   if (/chunked/i.test(value('transfer-encoding') ?? '')) {
     const body = unchunk(rest);
     return body && [status, headers, body];

@@ -55,7 +55,7 @@ export class World {
     world.tollgate = new Tollgate(world.folder, {
       port: setting('TOLLGATE_PORT'),
       upstream: options.recorded === false ? world.keycloak.url : world.hop.url,
-      interceptors: tables.map((entries) => world.#complete(entries)),
+      interceptors: tables.map((entries) => world.complete(entries)),
       sections: options.sections,
       top: options.top,
     });
@@ -72,14 +72,15 @@ export class World {
     return world;
   }
 
-  #complete(entries) {
+  /** A table of `[[interceptor]]` with what all of them have. */
+  complete(entries) {
     return { endpoint: this.hooks.url(entries.name), secret: { file: 'hook.key' }, on_failure: 'deny', ...entries };
   }
 
   /** Starts Tollgate again with other interceptors. */
   async reconfigure(tables) {
     await this.tollgate.stop();
-    this.tollgate.write(tables.map((entries) => this.#complete(entries)));
+    this.tollgate.write(tables.map((entries) => this.complete(entries)));
     await this.tollgate.start();
   }
 

@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { realmName } from '../realm.mjs';
 import { allow, deny } from '../lib/hooks.mjs';
 import { basic, paths } from '../lib/keycloak.mjs';
-import { send } from '../lib/wire.mjs';
+import { form, send, urlencoded } from '../lib/wire.mjs';
 import { World, interceptors } from '../lib/world.mjs';
 
 const message = 'Only assistants of our own may register.';
@@ -82,7 +82,8 @@ describe('SAML', () => {
   before(async () => {
     const made = await world.keycloak.admin('POST', '/tg/clients', {
       clientId: 'https://sp.example/', protocol: 'saml', enabled: true, redirectUris: ['https://sp.example/*'],
-      attributes: { saml_idp_initiated_sso_url_name: 'intranet', saml_assertion_consumer_url_post: 'https://sp.example/acs' },
+      // No key pair of its own: Keycloak takes seconds to make one.
+      attributes: { 'saml.client.signature': 'false', saml_idp_initiated_sso_url_name: 'intranet', saml_assertion_consumer_url_post: 'https://sp.example/acs' },
     });
     assert.ok([201, 409].includes(made.status), made.text);
   });
@@ -90,9 +91,12 @@ describe('SAML', () => {
   test('is refused with a page where sessions fail closed, though the upstream would serve it', async () => {
     const direct = await send(world.keycloak.url, { target: idpInitiated });
     assert.match(direct.text, /kc-form-login|login-actions/);
-    for (const target of [idpInitiated, `/realms/${realmName}/protocol/saml`, `/realms/${realmName}/protocol/saml/descriptor`]) {
-      const answer = await world.send({ target });
-      assert.equal(answer.status, 400, target);
+    const saml = `/realms/${realmName}/protocol/saml`;
+    const soap = { method: 'POST', target: saml, headers: { 'Content-Type': 'text/xml' }, body: '<Envelope xmlns="http://schemas.xmlsoap.org/soap/envelope/"/>' };
+    const posted = { method: 'POST', target: saml, headers: { 'Content-Type': urlencoded }, body: form({ SAMLRequest: 'x' }) };
+    for (const request of [{ target: idpInitiated }, { target: `${saml}?SAMLRequest=x` }, posted, soap, { target: `${saml}/descriptor` }, { ...soap, target: `${saml}/resolve` }, { ...posted, target: `${saml}/` }]) {
+      const answer = await world.send(request);
+      assert.equal(answer.status, 400, request.target);
       assert.match(answer.text, /SAML is not served through this proxy/);
     }
     const checked = await world.tollgate.command('check', '--offline');

@@ -2,44 +2,31 @@
 // anything that the upstream signed for clients.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 
+import { askedElsewhere } from '../lib/device.mjs';
 import { allow, deny } from '../lib/hooks.mjs';
 import { basic, paths } from '../lib/keycloak.mjs';
-import { claimsOf, halfHash, headerOf, Party } from '../lib/party.mjs';
+import { Keys } from '../lib/leaks.mjs';
+import { claimsOf, halfHash, Party } from '../lib/party.mjs';
 import { until } from '../lib/processes.mjs';
 import { firstForm, registration } from '../lib/visitor.mjs';
 import { form, multipart, urlencoded } from '../lib/wire.mjs';
 import { World } from '../lib/world.mjs';
 
 let world;
-let ours;
+let keys;
 let web;
 
 before(async () => {
   world = await World.open('ways-out');
-  ours = new Set((await world.send({ target: paths.certs })).json.keys.map(({ kid }) => kid));
+  keys = await Keys.of(world);
   web = await Party.of(world, 'web');
 });
 after(() => world?.close());
 
-/** Every JWT in a text, and those inside of them. */
-function jwts(text) {
-  const found = `${text} ${tryDecode(text)}`.match(/eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/g) ?? [];
-  return found.flatMap((token) => [token, ...jwts(JSON.stringify(claimsOf(token)))]);
-}
-
 /** The tokens in an answer, wherever it has them, that are signed for clients but not by Tollgate. */
-function foreignTokens(answer) {
-  const places = [answer.text, ...answer.headers.filter(([name]) => name.toLowerCase() !== 'set-cookie').map(([, value]) => value)];
-  return places.flatMap(jwts).filter((token) => {
-    const { alg, kid } = headerOf(token);
-    // HS* tokens are the upstream's notes to itself (action tokens, refresh tokens): nobody else can verify them.
-    return !alg.startsWith('HS') && !ours.has(kid);
-  });
-}
+const foreignTokens = (answer) => keys.foreignIn(answer).map(({ header }) => header);
 
 /** The parameters of the response that an answer takes to the client, opened where a JWT is around them; undefined where it takes none there. */
 async function responseOf(answer, party = web) {
@@ -55,17 +42,9 @@ async function responseOf(answer, party = web) {
   return party.verify(parameters.response, { audience: party.clientId });
 }
 
-const tryDecode = (text) => {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return '';
-  }
-};
-
 /** What a refusal has to look like: an OAuth error, or a page, or a redirect to the client with an error; and nothing let through. */
 function assertRefused(answer, what) {
-  assert.deepEqual(foreignTokens(answer).map(headerOf), [], what);
+  assert.deepEqual(foreignTokens(answer), [], what);
   const location = answer.header('location');
   if (location?.startsWith(world.rp)) {
     assert.match(location, /[?#&]error=/, `${what}: ${location}`);
@@ -124,7 +103,7 @@ describe('the front channel', () => {
     for (const request of requests) {
       const what = `${name} ${JSON.stringify(request)}`;
       const answer = await send(visitor, authorization(request));
-      assert.deepEqual(foreignTokens(answer).map(headerOf), [], what);
+      assert.deepEqual(foreignTokens(answer), [], what);
       const response = await responseOf(answer);
       if (response && (await check(response, what))) count += 1;
     }
@@ -173,7 +152,7 @@ describe('the front channel', () => {
         }
         // Keycloak leads from here to its login page, and from there on without asking.
         const redeemed = await visitor.open(`${world.origin}${paths.auth}?${form({ client_id: 'web', request_uri: pushed.json.request_uri })}`);
-        assert.deepEqual(foreignTokens(redeemed).map(headerOf), []);
+        assert.deepEqual(foreignTokens(redeemed), []);
         const response = await responseOf(redeemed);
         if (response && (await served(response, JSON.stringify(fields)))) count += 1;
       }
@@ -203,7 +182,7 @@ describe('the front channel', () => {
       let page = await visitor.open(`${world.origin}${paths.auth}?${form(parameters)}`);
       page = await visitor.submit(firstForm(page.text), { username: 'bob' });
       const answer = await visitor.submit(firstForm(page.text), { username: 'bob', password: world.secretOf('bob') });
-      assert.deepEqual(foreignTokens(answer).map(headerOf), []);
+      assert.deepEqual(foreignTokens(answer), []);
       assert.ok(await served(await responseOf(answer), mode), `${mode}: ${answer.status} ${answer.text.slice(0, 300)}`);
 
       const name = `front-${mode.replace('.', '-')}-${world.tag}`.toLowerCase();
@@ -211,7 +190,7 @@ describe('the front channel', () => {
       const opened = await newcomer.open(`${world.origin}${paths.protocol}/registrations?${form(parameters)}`);
       const mark = world.hooks.events('PRE_SIGNUP').length;
       const registered = await newcomer.submit(firstForm(opened.text), registration(name, world.secretOf(name)));
-      assert.deepEqual(foreignTokens(registered).map(headerOf), []);
+      assert.deepEqual(foreignTokens(registered), []);
       assert.ok(await served(await responseOf(registered), mode), `${mode}: ${registered.status} ${registered.text.slice(0, 300)}`);
       assert.equal(world.hooks.events('PRE_SIGNUP').length, mark + 1);
       await world.keycloak.removeUser(name);
@@ -253,13 +232,13 @@ describe('the front channel', () => {
   test('a login that was begun past Tollgate with a token response ends without a token', async () => {
     // The upstream's own page for an implicit request, its form posted through the front door.
     const direct = world.visitor();
-    direct.origin = world.keycloak.url;
+    direct.via = world.keycloak.url;
     let page = await direct.send({ target: `${paths.auth}?${form(authorization({ response_type: 'id_token token' }))}` });
-    direct.origin = world.origin;
+    direct.via = world.origin;
     page = await direct.submit(firstForm(page.text), { username: 'bob' });
     const { path, query, fields } = firstForm(page.text);
     const answer = await direct.send({ method: 'POST', target: `${path}?${query}`, headers: { 'Content-Type': urlencoded }, body: form({ ...fields, username: 'bob', password: world.secretOf('bob') }) });
-    assert.deepEqual(foreignTokens(answer).map(headerOf), []);
+    assert.deepEqual(foreignTokens(answer), []);
     assert.ok(await responseOf(answer), answer.text.slice(0, 300));
   });
 });
@@ -306,20 +285,11 @@ describe('other endpoints', () => {
   test('CIBA: a user agrees on another device, and the tokens are a session', async () => {
     const svc = { Authorization: basic('svc') };
     const begin = async () => {
-      // Whoever asks the user is told by Keycloak, and answers it by the front door.
-      const asked = [];
-      const device = http.createServer((request, response) => {
-        asked.push(request.headers.authorization);
-        request.resume().on('end', () => response.writeHead(201).end());
-      });
-      device.listen(Number(process.env.CIBA_PORT), '127.0.0.1');
-      await once(device, 'listening');
-      const begun = await world.post(`${paths.protocol}/ext/ciba/auth`, { scope: 'openid', login_hint: 'bob', binding_message: 'W4SCT' }, svc);
-      device.close();
+      const { begun, agree, authorization } = await askedElsewhere(world, () => world.post(`${paths.protocol}/ext/ciba/auth`, { scope: 'openid', login_hint: 'bob', binding_message: 'W4SCT' }, svc));
       assert.equal(begun.status, 200, begun.text);
       const poll = () => world.post(paths.token, { grant_type: 'urn:openid:params:grant-type:ciba', auth_req_id: begun.json.auth_req_id }, svc);
       assert.equal((await poll()).json.error, 'authorization_pending');
-      const agreed = await world.send({ method: 'POST', target: `${paths.protocol}/ext/ciba/auth/callback`, headers: { Authorization: asked[0], 'Content-Type': 'application/json' }, body: '{"status":"SUCCEED"}' });
+      const agreed = await agree();
       assert.ok(agreed.status < 300, `${agreed.status} ${agreed.text}`);
       let answer;
       await until('the poll is over', async () => {
@@ -327,7 +297,7 @@ describe('other endpoints', () => {
         return !['authorization_pending', 'slow_down'].includes(answer.json.error);
       });
       // The token of the callback opens nothing else.
-      assert.equal((await world.send({ target: paths.userinfo, headers: { Authorization: asked[0] } })).status, 401);
+      assert.equal((await world.send({ target: paths.userinfo, headers: { Authorization: authorization } })).status, 401);
       return answer;
     };
     world.hooks.answer('Session', allow({ claims: { plan: 'gold' } }));
@@ -342,7 +312,7 @@ describe('other endpoints', () => {
     const Authorization = `Bearer ${await token('signedui')}`;
     for (const request of [{ target: paths.userinfo }, { method: 'POST', target: paths.userinfo }, { target: `${paths.userinfo}/` }]) {
       const answer = await world.send({ ...request, headers: { Authorization } });
-      assert.deepEqual(foreignTokens(answer).map(headerOf), []);
+      assert.deepEqual(foreignTokens(answer), []);
       assert.equal(answer.status, 200, answer.text);
       assert.match(answer.header('content-type'), /^application\/jwt/);
       assert.equal((await web.verify(answer.text, { audience: 'signedui' })).email, 'bob@example.org');
@@ -353,7 +323,7 @@ describe('other endpoints', () => {
     const held = await token('jwtintro');
     for (const accept of ['application/jwt', 'application/token-introspection+jwt', 'application/json, application/jwt', 'APPLICATION/JWT', '*/*']) {
       const answer = await world.post(paths.introspect, { token: held }, { Authorization: basic('jwtintro'), Accept: accept });
-      assert.deepEqual(foreignTokens(answer).map(headerOf), [], accept);
+      assert.deepEqual(foreignTokens(answer), [], accept);
       assert.equal(answer.status, 200, answer.text);
       assert.equal(answer.json.plan, 'gold', accept);
       if (/application\/jwt/i.test(accept)) assert.equal((await web.verify(answer.json.jwt)).plan, 'gold', accept);
@@ -384,7 +354,7 @@ describe('other endpoints', () => {
         { grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', subject_token: subject, subject_token_type: 'urn:ietf:params:oauth:token-type:access_token', requested_token_type: `urn:ietf:params:oauth:token-type:${type}` },
         { Authorization: basic('svc') },
       );
-      assert.deepEqual(foreignTokens(answer).map(headerOf), [], type);
+      assert.deepEqual(foreignTokens(answer), [], type);
       if (answer.status === 200) assert.equal((await web.verify(answer.json.access_token)).plan, 'gold', type);
       else assertRefused(answer, type);
     }
@@ -405,7 +375,7 @@ describe('other endpoints', () => {
     const Authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
     for (const target of ['auth', 'auth/', '/auth', 'AUTH', '%61uth', 'auth;x=y']) {
       const answer = await world.send({ target: `/realms/tg/protocol/docker-v2/${target}?service=registry&account=bob`, headers: { Authorization } });
-      assert.deepEqual(foreignTokens(answer).map(headerOf), [], target);
+      assert.deepEqual(foreignTokens(answer), [], target);
       assert.ok(answer.status >= 400, target);
     }
   });

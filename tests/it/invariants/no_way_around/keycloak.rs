@@ -244,12 +244,29 @@ async fn every_way_of_making_an_account_for_somebody_is_an_invitation() {
         let event = idp.hook.event(Trigger::PreUserInvitation);
         assert_eq!(event["data"]["organization"]["id"], "o1", "{path}");
     }
-    let answer = idp
-        .call("PUT", "/admin/realms/tg/users/u1/execute-actions-email?lifespan=60")
-        .json(&json!(["UPDATE_PASSWORD"]))
-        .send()
-        .await;
-    assert_eq!(answer.status, 403);
+    // Keycloak takes the spaces off and invites.
+    let spaced = idp
+        .post(&format!("{organization}/invite-user"))
+        .body(FORM, "email=+eve%40evil.example+");
+    assert_eq!(spaced.send().await.status, 403);
+    let event = idp.hook.event(Trigger::PreUserInvitation);
+    assert_eq!(event["data"]["user"]["email"], "eve@evil.example");
+    for mail in ["execute-actions-email", "reset-password-email", "send-verify-email"] {
+        let path = format!("/admin/realms/tg/users/u1/{mail}?lifespan=60");
+        for body in [
+            idp.call("PUT", &path).json(&json!(["UPDATE_PASSWORD"])),
+            idp.call("PUT", &path),
+        ] {
+            let asked = idp.hook.asked(Trigger::PreUserInvitation).len();
+            assert_eq!(body.send().await.status, 403, "{mail}");
+            assert_eq!(idp.hook.asked(Trigger::PreUserInvitation).len(), asked + 1, "{mail}");
+            assert_eq!(
+                idp.hook.event(Trigger::PreUserInvitation)["data"]["user"]["id"],
+                "u1",
+                "{mail}"
+            );
+        }
+    }
     assert_eq!(slipped(&idp), [""; 0]);
 }
 
@@ -349,6 +366,9 @@ async fn ways_out_that_are_not_served_are_refused_and_not_forwarded() {
     for (method, path) in [
         ("GET", "/realms/tg/protocol/docker-v2/auth?service=x"),
         ("GET", "/realms/tg/.well-known/jwt-vc-issuer"),
+        ("GET", "/.well-known/jwt-vc-issuer/realms/tg"),
+        ("GET", "/realms/tg/.well-known/openid-credential-issuer"),
+        ("GET", "/.well-known/openid-credential-issuer/realms/tg"),
         ("POST", "/realms/tg/protocol/oid4vc/credential"),
     ] {
         let answer = idp.call(method, path).send().await;

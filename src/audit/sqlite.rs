@@ -1,7 +1,13 @@
-//! The SQLite file: its schema, and appending to it.
+//! The SQLite file: opening it and appending to it.
+
+mod retention;
+mod rollups;
+mod schema;
+mod search;
+mod statistics;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -10,7 +16,16 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
 use uuid::{NoContext, Uuid};
 
-use super::{Hash, Head, Receipt, record::Draft};
+use self::rollups::Rollups;
+#[cfg(test)]
+pub(super) use self::search::seek;
+pub(super) use self::{
+    retention::newest_anchor,
+    schema::{APPLICATION, SCHEMA},
+    search::{Stopped, read, time_of, walk},
+    statistics::statistics,
+};
+use super::{Hash, Head, Receipt, facets, record::Draft};
 use crate::{clock::Clock, misconfigured::Misconfigured};
 
 /// An open store. It never runs on an async thread: every call waits for the disk.
@@ -18,6 +33,7 @@ use crate::{clock::Clock, misconfigured::Misconfigured};
 pub(super) struct Store {
     connection: Connection,
     head: Head,
+    insert_facets: String,
 }
 
 /// Why the store could not be opened or written.
@@ -89,6 +105,12 @@ impl Store {
                 found,
             });
         }
+        if found == 0 {
+            // Before anything is written: afterwards only a copy of the whole file would make its free pages go back to the disk.
+            connection
+                .pragma_update(None, "auto_vacuum", "INCREMENTAL")
+                .map_err(sqlite)?;
+        }
         // SQLite keeps another mode, without an error, where the file system cannot share memory; then a reader would block the writer.
         let mode: String = connection
             .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
@@ -97,11 +119,17 @@ impl Store {
             return Err(StoreError::NoWal(path.to_owned()));
         }
         connection.execute_batch(PRAGMAS).map_err(sqlite)?;
-        if found == 0 {
-            create(&mut connection).map_err(sqlite)?;
+        match found {
+            0 => schema::create(&mut connection).map_err(sqlite)?,
+            SCHEMA => {}
+            _ => schema::upgrade(&mut connection).map_err(sqlite)?,
         }
         let head = head(&connection).map_err(sqlite)?;
-        Ok(Self { connection, head })
+        Ok(Self {
+            connection,
+            head,
+            insert_facets: schema::insert_facets(),
+        })
     }
 
     /// The last record.
@@ -121,34 +149,26 @@ impl Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut head = self.head;
         let mut receipts = Vec::new();
+        let mut rollups = Rollups::default();
         {
             let mut insert = transaction.prepare_cached(INSERT)?;
+            let mut beside = transaction.prepare_cached(&self.insert_facets)?;
             for draft in drafts {
                 let time = clock.now();
                 let id = new_id(time);
                 let seq = head.seq + 1;
                 let body = draft.body(seq, id, time);
                 let hash = head.hash.link(&body);
-                insert.execute(params![
-                    i64::try_from(seq).unwrap_or(i64::MAX),
-                    id.to_string(),
-                    time.as_millisecond(),
-                    draft.text("kind"),
-                    draft.text("request_id"),
-                    draft.text("trigger"),
-                    draft.text("client_id"),
-                    draft.text("user_id"),
-                    draft.text("user_email"),
-                    draft.text("interceptor"),
-                    draft.text("decision"),
-                    body,
-                    head.hash.bytes(),
-                    hash.bytes(),
-                ])?;
+                let row = i64::try_from(seq).unwrap_or(i64::MAX);
+                insert.execute(params![row, id.to_string(), head.hash.bytes(), hash.bytes(), body])?;
+                let time_ms = time.as_millisecond();
+                schema::put_facets(&mut beside, row, &facets::of(draft.members(), time_ms))?;
+                rollups.add(draft.members(), row, time_ms);
                 head = Head { seq, hash };
                 receipts.push(Receipt { seq, id });
             }
         }
+        rollups.write(&transaction)?;
         transaction.commit()?;
         self.head = head;
         Ok(receipts)
@@ -183,77 +203,6 @@ pub(super) fn identity(connection: &Connection) -> Result<(i64, i64), rusqlite::
     Ok((application, schema))
 }
 
-/// Makes the file, empty and for its owner only, when it is not there; takes others' rights from one that is.
-pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
-    let failed = |source| StoreError::File {
-        path: path.to_owned(),
-        source: Arc::new(source),
-    };
-    // SQLite's locks end when any handle of this process on the file is closed, so one that exists is never opened here.
-    match owner_only().write(true).create_new(true).open(path) {
-        Ok(file) => {
-            file.sync_all().map_err(failed)?;
-            // Without this the name may be lost in a power failure, and all records with it.
-            if let Some(folder) = path.parent() {
-                let folder = if folder.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    folder
-                };
-                fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(error)),
-    }
-    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
-        close_to_others(&file).map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// Options for a file that only its owner can read.
-pub(super) fn owner_only() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// The path with `ending` behind the file's name.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-#[cfg(unix)]
-fn close_to_others(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-
-    match fs::metadata(path) {
-        Ok(file) if file.permissions().mode() & 0o077 != 0 => {
-            fs::set_permissions(path, fs::Permissions::from_mode(file.permissions().mode() & 0o700))
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(not(unix))]
-fn close_to_others(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-fn create(connection: &mut Connection) -> Result<(), rusqlite::Error> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute_batch(TABLES)?;
-    transaction.pragma_update(None, "application_id", APPLICATION)?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
-    transaction.commit()
-}
-
 fn head(connection: &Connection) -> Result<Head, rusqlite::Error> {
     let last = connection
         .query_row("SELECT seq, hash FROM record ORDER BY seq DESC LIMIT 1", [], |row| {
@@ -275,12 +224,6 @@ fn new_id(time: jiff::Timestamp) -> Uuid {
 /// How long a write waits for a lock that another program took.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// `TGAU`: tells an audit store from any other database.
-pub(super) const APPLICATION: i64 = 0x5447_4155;
-
-/// The schema that this version reads and writes.
-pub(super) const SCHEMA: i64 = 1;
-
 // FULL makes every commit wait for the disk. NORMAL would lose the last ones in a power failure.
 const PRAGMAS: &str = "
     PRAGMA synchronous = FULL;
@@ -288,38 +231,7 @@ const PRAGMAS: &str = "
     PRAGMA trusted_schema = OFF;
 ";
 
-// The columns repeat members of `body` so that they can be searched; `verify` holds them against it.
-const TABLES: &str = "
-    CREATE TABLE record (
-        seq INTEGER PRIMARY KEY,
-        id TEXT NOT NULL UNIQUE,
-        time_ms INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        request_id TEXT,
-        trigger TEXT,
-        client_id TEXT,
-        user_id TEXT,
-        user_email TEXT COLLATE NOCASE,
-        interceptor TEXT,
-        decision TEXT,
-        body TEXT NOT NULL,
-        prev_hash BLOB NOT NULL,
-        hash BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX record_time ON record (time_ms);
-    CREATE INDEX record_request ON record (request_id);
-    CREATE INDEX record_trigger ON record (trigger);
-    CREATE INDEX record_client ON record (client_id);
-    CREATE INDEX record_user ON record (user_id);
-    CREATE INDEX record_email ON record (user_email);
-    CREATE INDEX record_interceptor ON record (interceptor);
-    CREATE INDEX record_decision ON record (decision);
-";
-
-const INSERT: &str = "
-    INSERT INTO record (seq, id, time_ms, kind, request_id, trigger, client_id, user_id, user_email, interceptor, decision, body, prev_hash, hash)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-";
+const INSERT: &str = "INSERT INTO record (seq, id, prev_hash, hash, body) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 #[cfg(test)]
 mod tests {
@@ -330,7 +242,7 @@ mod tests {
     fn every_commit_waits_for_the_disk() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.db");
-        prepare(&path).unwrap();
+        crate::audit::files::prepare(&path).unwrap();
         let store = Store::open(&path).unwrap();
         let pragma = |name: &str| {
             let sql = format!("PRAGMA {name}");
@@ -347,7 +259,7 @@ mod tests {
     fn a_full_disk_is_an_error_and_the_chain_goes_on_when_there_is_room() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("audit.db");
-        prepare(&path).unwrap();
+        crate::audit::files::prepare(&path).unwrap();
         let mut store = Store::open(&path).unwrap();
         let drafts = vec![Draft::of(&Entry::of_refusal("rule", "reason")); 20];
         let pages: i64 = store
@@ -371,7 +283,7 @@ mod tests {
 
         let mut store = Store::open(&path).unwrap();
         store.append(drafts.iter(), &Clock::system()).unwrap();
-        let report = super::super::verify::verify(&store.connection, None).unwrap();
+        let report = crate::audit::verify::verify(&store.connection, &crate::audit::Heads::default()).unwrap();
         assert!(report.holds(), "{report}");
         assert_eq!(report.records, written + 20);
     }
