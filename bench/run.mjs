@@ -24,14 +24,16 @@ const { values: options } = parseArgs({
 const rounds = options.smoke ? 1 : Number(options.rounds);
 const seconds = options.smoke ? 1 : Number(options.seconds);
 const [proxyCore, otherCore] = [0, 1];
-const [page, token, tokenEs] = ['/page', '/realms/bench/protocol/openid-connect/token', '/realms/es/protocol/openid-connect/token'];
+const page = '/page';
+const token = (realm) => `/realms/${realm}/protocol/openid-connect/token`;
 
 /** The works: what is asked for, and by whom it is done. The first one is what the others are compared with. */
 const works = {
   'pass-through': { path: page, peers: [['nginx'], ['haproxy'], ['envoy'], ['tollgate']] },
-  consult: { path: token, post: true, peers: [['envoy-authz'], ['tollgate']] },
-  'claims RS256': { path: token, post: true, peers: [['node'], ['tollgate', { verdict: 'claims' }]] },
-  'claims ES256': { path: tokenEs, post: true, peers: [['tollgate', { verdict: 'claims' }]] },
+  // Opaque tokens, so that nothing but the question is measured: Envoy signs nothing either.
+  consult: { path: token('opaque'), post: true, peers: [['envoy-authz'], ['tollgate']] },
+  'claims RS256': { path: token('bench'), post: true, peers: [['node'], ['tollgate', { verdict: 'claims' }]] },
+  'claims ES256': { path: token('es'), post: true, peers: [['tollgate', { verdict: 'claims' }]] },
 };
 
 const run = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
@@ -59,7 +61,7 @@ async function measure(name, extra, { path, post }) {
 
 /** What a proxy adds to the time of a request at half of what it can do, both against the same stub. */
 async function latency(rate) {
-  const load = { path: token, post: true, rate, seconds, core: otherCore, run };
+  const load = { path: token('opaque'), post: true, rate, seconds, core: otherCore, run };
   const direct = await vegeta({ ...load, port: upstream });
   const program = start.tollgate(proxyCore, place);
   try {
@@ -75,7 +77,7 @@ async function latency(rate) {
 
 async function main() {
   const [rs, es] = [await realm(origin, 'bench', 'RS256'), await realm(origin, 'es', 'ES256')];
-  const answers = { discovery: rs.discovery, jwks: rs.jwks, tokens: rs.tokens, discoveryEs: es.discovery, jwksEs: es.jwks, tokensEs: es.tokens };
+  const answers = { discovery: rs.discovery, jwks: rs.jwks, tokens: rs.tokens, discoveryEs: es.discovery, discoveryOpaque: rs.discovery.replaceAll('/realms/bench', '/realms/opaque'), jwksEs: es.jwks, tokensEs: es.tokens };
   mkdirSync(join(run, 'stub'));
   const conf = filled('stub.conf', { ...place, ...answers, page: 'x'.repeat(1024) }, join(run, 'stub.conf'));
   const stub = new Program('stub', otherCore, 'nginx', ['-c', conf], place);
