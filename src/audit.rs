@@ -44,6 +44,7 @@ pub use self::{
     query::{Moment, Query},
     reader::{ReadError, Reader},
     record::Record,
+    redaction::{MASK, redact},
     retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
     sink::{Destination, From as SinkFrom, Settings as SinkSettings},

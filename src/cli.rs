@@ -8,6 +8,7 @@ mod explain;
 mod keys;
 mod outcome;
 mod paint;
+mod replay;
 mod run;
 mod test;
 
@@ -47,6 +48,8 @@ enum Command {
     Coverage(coverage::Arguments),
     /// Ask one interceptor about a sample or an event of your own; nobody obeys and nothing is recorded
     Test(test::Arguments),
+    /// Send recorded events again, and show what would be decided otherwise; nobody obeys and nothing is recorded
+    Replay(replay::Arguments),
     /// Make, list and rotate the keys that tokens are signed with
     #[command(subcommand)]
     Keys(keys::Command),
@@ -96,6 +99,7 @@ impl Cli {
             Command::Explain(arguments) => explain::run(&load(&self.config)?, &arguments, out),
             Command::Coverage(arguments) => coverage::run(&self.config, &arguments, out),
             Command::Test(arguments) => test::run(&load(&self.config)?, &arguments, out),
+            Command::Replay(arguments) => replay::run(&load(&self.config)?, &arguments, out),
             Command::Keys(command) => keys::run(&self.config, command, out),
             Command::Audit(command) => audit::run(&self.config, command, out),
             Command::Demo(arguments) => demo::run(&arguments, out),

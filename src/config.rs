@@ -21,7 +21,6 @@ mod tests;
 use std::{
     ffi::OsString,
     fs, io,
-    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -36,8 +35,8 @@ pub use self::{
 };
 use self::{read::read, source::Source};
 use crate::{
-    audit, clock::Period, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, telemetry, token,
-    upstream,
+    audit, clock::Period, dashboard, geo, interceptor, listen, misconfigured::Misconfigured, route::Route, telemetry,
+    token, trial, upstream,
 };
 
 /// A configuration that was read completely. What its values come to is judged where modules are built from them;
@@ -66,7 +65,10 @@ pub struct Config {
     pub audit: audit::Settings,
     /// The listener for the operator.
     #[serde(default)]
-    pub admin: Admin,
+    pub admin: dashboard::Settings,
+    /// How interceptors are tried out.
+    #[serde(default)]
+    pub test: trial::Settings,
     /// Where clients are.
     #[serde(default)]
     pub geo: geo::Settings,
@@ -96,14 +98,6 @@ pub struct Config {
     pub revision: String,
     #[serde(skip)]
     source: Source,
-}
-
-/// `[admin]`: the listener for the operator.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Admin {
-    /// Address and port. Default: `127.0.0.1:9443`.
-    pub address: SocketAddr,
 }
 
 /// `[denial]`: how denials look.
@@ -181,16 +175,9 @@ impl Config {
                 .hint("write a status from 400 to 499; OAuth clients expect 400"),
             );
         }
+        found.extend(self.admin.findings());
         found.extend(self.log.findings());
         found
-    }
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self {
-            address: SocketAddr::from(([127, 0, 0, 1], 9443)),
-        }
     }
 }
 

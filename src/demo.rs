@@ -117,9 +117,9 @@ impl Demo {
         walk::walk(self, out, audit).await
     }
 
-    /// What there is to try while the demo keeps serving: addresses, people, and a `curl` line for each trigger.
-    pub fn playground(&self) -> String {
-        playground::text(self)
+    /// What there is to try, with the dashboard at this address, while the demo keeps serving: addresses, people, and a `curl` line for each trigger.
+    pub fn playground(&self, dashboard: SocketAddr) -> String {
+        playground::text(self, dashboard)
     }
 }
 

@@ -4,18 +4,18 @@ use std::{borrow::Cow, fmt::Write};
 
 /// Control characters, line breaks included, and the marks that reorder or hide text become `\u{202e}` and the like.
 pub fn for_terminal(text: &str) -> Cow<'_, str> {
-    replace(text, obeyed, |out, c| write!(out, "\\u{{{:x}}}", u32::from(c)))
+    replace(text, is_obeyed, |out, c| write!(out, "\\u{{{:x}}}", u32::from(c)))
 }
 
 /// The same, in a text that is coloured on purpose: its ESC stay.
 pub fn for_coloured_terminal(text: &str) -> Cow<'_, str> {
-    let obeyed = |c| obeyed(c) && c != '\u{1b}';
+    let obeyed = |c| is_obeyed(c) && c != '\u{1b}';
     replace(text, obeyed, |out, c| write!(out, "\\u{{{:x}}}", u32::from(c)))
 }
 
 /// The same characters as JSON escapes. `json` is JSON on one line, so such a character can stand in a string only.
 pub fn in_json(json: &str) -> Cow<'_, str> {
-    replace(json, obeyed, |out, c| write!(out, "\\u{:04x}", u32::from(c)))
+    replace(json, is_obeyed, |out, c| write!(out, "\\u{:04x}", u32::from(c)))
 }
 
 fn replace(
@@ -28,7 +28,7 @@ fn replace(
     }
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if obeyed(c) {
+        if is_obeyed(c) {
             // Writing to a String cannot fail.
             let _ = escape(&mut out, c);
         } else {
@@ -38,9 +38,9 @@ fn replace(
     Cow::Owned(out)
 }
 
-/// C0, DEL and C1 controls (ESC and the 8-bit CSI among them), Unicode's own line breaks, the marks of the bidirectional algorithm
+/// Whether a terminal or a reader would obey a character instead of seeing it: C0, DEL and C1 controls (ESC and the 8-bit CSI among them), Unicode's own line breaks, the marks of the bidirectional algorithm
 /// (UAX #9: U+061C, U+200E..F, U+202A..E, U+2066..9) and characters without width.
-fn obeyed(c: char) -> bool {
+pub fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

@@ -15,6 +15,7 @@ mod metadata;
 mod natives;
 mod observe;
 mod opaque;
+pub mod preview;
 mod recognise;
 mod request;
 mod restore;

@@ -9,6 +9,7 @@ mod condition;
 mod consult;
 mod exchange;
 mod limit;
+mod refused;
 mod sample;
 mod settings;
 mod signature;
@@ -20,6 +21,7 @@ mod tests;
 pub use self::{
     breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
+    refused::{ClaimsMember, RefusedClaim},
     sample::sample,
     settings::{Authentication, BreakerSettings, Conditions, OnRefresh, Policy, Settings},
 };
@@ -180,7 +182,7 @@ impl Interceptors {
     }
 
     /// Asks one interceptor, whatever its conditions, breaker and limits say, and leaves no trace in those; `None` when
-    /// there is none of that name. For `tollgate test` and `tollgate check`.
+    /// there is none of that name. For `tollgate test`, `replay` and `check`, and the Test page.
     pub async fn consult_one(&self, name: &str, event: &Event, existing: &TokenClaims) -> Option<Trial> {
         let question = Question {
             event,
@@ -265,6 +267,11 @@ impl Interceptor {
     /// The URL that events are posted to.
     pub fn endpoint(&self) -> &str {
         &self.settings.endpoint
+    }
+
+    /// Whether its conditions fit an event of its trigger.
+    pub fn fits(&self, event: &Event) -> bool {
+        self.selector.matches(&event.context)
     }
 
     /// Whether its endpoint is called.

@@ -8,15 +8,33 @@ use serde_json::{Map, Value};
 /// How deep arrays and objects may be nested.
 pub const MAX_DEPTH: usize = 32;
 
-/// Why a document was refused. Never shows a value of it.
+/// Why a document was refused, and where. Never shows a value of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Malformed(String);
+#[error("{message}")]
+pub struct Malformed {
+    message: String,
+    line: usize,
+    column: usize,
+}
+
+impl Malformed {
+    /// The line, from 1, and the byte in it, from 1 (0 before the first).
+    pub fn place(&self) -> (usize, usize) {
+        (self.line, self.column)
+    }
+}
 
 /// Reads exactly one JSON document: UTF-8, no byte-order mark, no duplicate member (compared after
 /// unescaping), nothing behind it, at most [`MAX_DEPTH`] levels. Numbers keep their text.
 pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
-    let text = std::str::from_utf8(bytes).map_err(|_| Malformed("not UTF-8".into()))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        Malformed {
+            message: "not UTF-8".into(),
+            line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+            column: before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1,
+        }
+    })?;
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict { depth: 0 }.deserialize(&mut reader).map_err(describe)?;
     reader.end().map_err(describe)?;
@@ -25,7 +43,11 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Malformed> {
 
 fn describe(error: serde_json::Error) -> Malformed {
     // Our own refusals are fixed sentences plus a member's name; serde_json's syntax errors name a place, not content.
-    Malformed(error.to_string())
+    Malformed {
+        line: error.line(),
+        column: error.column(),
+        message: error.to_string(),
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -146,6 +168,17 @@ mod tests {
         assert!(parse(b"\xff\xfe{\x00}\x00").is_err());
         assert!(parse(("[".repeat(33) + &"]".repeat(33)).as_bytes()).is_err());
         assert!(parse(("[".repeat(32) + &"]".repeat(32)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_mistake_has_a_place() {
+        for (bad, place) in [
+            (&b"{\n  \"a\": x}"[..], (2, 8)),
+            (b"{\"a\":1,\n\"a\":2}", (2, 6)),
+            (b"{}\n\xff", (2, 1)),
+        ] {
+            assert_eq!(parse(bad).unwrap_err().place(), place);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub use self::{
     way::{Area, Fate, Need, Outcome, Way},
 };
 use crate::{
+    form::Form,
     misconfigured::Misconfigured,
     route::{Captures, Group, Pattern, Route, Sign},
 };
@@ -105,6 +106,47 @@ pub struct Candidate {
     pub route: Arc<Route>,
     /// The captures.
     pub captures: Captures,
+}
+
+/// Whether a candidate is the route of a request, as far as the request itself says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fit<'r> {
+    /// It is: method and path decide.
+    Always,
+    /// It is, by this sign.
+    Seen(&'r Sign),
+    /// It is if the request carries one of these values, which only the upstream knows (`[learn.NAME]`).
+    Learned(Vec<&'r str>),
+    /// It is not.
+    Not,
+}
+
+impl Candidate {
+    /// Looks for the route's signs. `form` is absent where the body is none.
+    pub fn fit(&self, query: &Form, form: Option<&Form>) -> Fit<'_> {
+        let signs = &self.route.only_if;
+        if signs.is_empty() {
+            return Fit::Always;
+        }
+        let seen = signs.iter().find(|sign| match sign {
+            Sign::Form(fields) => form.is_some_and(|form| fields.iter().all(|field| form.get(field).is_some())),
+            Sign::Query(name) => query.get(name).is_some(),
+            Sign::Learned(_) => false,
+        });
+        if let Some(sign) = seen {
+            return Fit::Seen(sign);
+        }
+        let learned = signs.iter().filter_map(|sign| match sign {
+            Sign::Learned(name) => Some(name.as_str()),
+            Sign::Form(_) | Sign::Query(_) => None,
+        });
+        let learned: Vec<_> = learned.collect();
+        if learned.is_empty() {
+            Fit::Not
+        } else {
+            Fit::Learned(learned)
+        }
+    }
 }
 
 impl Preset {

@@ -1,6 +1,6 @@
 //! The composition root: a configuration becomes a running proxy, which ends when it is told to.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 use tokio::{
@@ -13,11 +13,12 @@ use crate::{
     audit::Audit,
     clock::Clock,
     config::{Config, ConfigErrors},
+    dashboard::{self, Dashboard, Installation},
     exchange::Outside,
     gate::{Gate, Parts},
     geo::Geo,
     interceptor::Interceptors,
-    listen::Listener,
+    listen::{self, Listener},
     metrics::{Known, Metrics},
     misconfigured::Misconfigured,
     refusal::Page,
@@ -29,6 +30,8 @@ use crate::{
 pub struct Running {
     /// The address that it listens on, with its port.
     pub address: SocketAddr,
+    /// The address of the dashboard, with its port.
+    pub admin: SocketAddr,
     gate: Arc<Gate>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -66,48 +69,123 @@ impl Running {
 /// # Errors
 /// Whatever cannot be built, each with its place in the configuration. Nothing was started then.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigErrors> {
-    let gate = build(config, clock).map_err(|findings| config.errors(&findings))?;
-    let bound = match Listener::bind(&config.listen, &config.base).await {
-        Ok(listener) => listener
-            .local_addr()
-            .map(|address| (listener.counted(gate.metrics.clone()), address))
-            .map_err(|e| Misconfigured::new("listen.address", format!("the socket has no address: {e}"))),
-        Err(finding) => Err(finding),
-    };
-    let (listener, address) = match bound {
-        Ok(bound) => bound,
-        Err(finding) => {
+    let gate = build(config, clock.clone()).map_err(|findings| config.errors(&findings))?;
+    let stop = CancellationToken::new();
+    let fronts = match Fronts::bind(config, &gate, clock, &stop).await {
+        Ok(fronts) => fronts,
+        Err(findings) => {
             gate.drain().await;
-            return Err(config.errors([&finding]));
+            return Err(config.errors(&findings));
         }
     };
-    let stop = CancellationToken::new();
+    let (address, admin) = (fronts.address, fronts.admin);
     tracing::info!(
         %address,
+        admin.address = %admin,
         public_url = %config.listen.public_url,
         upstream = %config.upstream.url,
         preset = %config.upstream.preset,
         interceptors = config.interceptors.len(),
         revision = %config.revision,
-        "serving {} on {address}, in front of {}",
+        "serving {} on {address}, in front of {}; the dashboard is on {admin}",
         config.listen.public_url,
         config.upstream.url,
     );
-    let serving = tokio::spawn(serve(listener, Arc::clone(&gate), stop.clone()));
+    let serving = tokio::spawn(fronts.serve(Arc::clone(&gate), stop.clone()));
     Ok(Running {
         address,
+        admin,
         gate,
         stop,
         serving,
     })
 }
 
-async fn serve(listener: Listener, gate: Arc<Gate>, stop: CancellationToken) {
-    let line = Arc::clone(&gate);
-    listener
-        .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stop)
-        .await;
-    gate.drain().await;
+/// Both listeners, bound, and what the second one serves.
+struct Fronts {
+    listener: Listener,
+    address: SocketAddr,
+    admin_listener: Listener,
+    admin: SocketAddr,
+    dashboard: Dashboard,
+}
+
+impl Fronts {
+    async fn bind(
+        config: &Config,
+        gate: &Arc<Gate>,
+        clock: Clock,
+        stopping: &CancellationToken,
+    ) -> Result<Self, Vec<Misconfigured>> {
+        let (listener, address) = bound(&config.listen, &config.base)
+            .await
+            .map_err(|finding| vec![finding])?;
+        let settings = listen::Settings::at(config.admin.address, config.admin.tls.clone());
+        let of_admin = |mut finding: Misconfigured| {
+            finding.key = finding.key.replacen("listen.", "admin.", 1);
+            vec![finding]
+        };
+        let (admin_listener, admin) = bound(&settings, &config.base).await.map_err(of_admin)?;
+        let (lines, own) = (config.clone(), &config.routes);
+        let parts = dashboard::Parts {
+            gate: gate.preview(),
+            installation: Installation {
+                environment: config.environment.clone(),
+                file: config.file().to_owned(),
+                revision: config.revision.clone(),
+                public_url: config.listen.public_url.clone(),
+                address: address.to_string(),
+                upstream: config.upstream.url.clone(),
+                preset: config.upstream.preset.clone(),
+                own_routes: own.iter().map(|route| route.name.clone()).collect(),
+                origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
+            },
+            audit: config.audit.clone(),
+            test: config.test.clone(),
+            base: config.base.clone(),
+            secret: config
+                .tokens
+                .capsule_secret
+                .read(&config.base)
+                .map_err(|e| vec![Misconfigured::new("tokens.capsule_secret", e.to_string())])?,
+            clock,
+            stopping: stopping.clone(),
+        };
+        let dashboard = Dashboard::build(&config.admin, parts)?;
+        Ok(Self {
+            listener: listener.counted(gate.metrics.clone()),
+            address,
+            admin_listener,
+            admin,
+            dashboard,
+        })
+    }
+
+    /// Serves until told to stop. The dashboard goes last, so that it can be watched how the rest ends.
+    async fn serve(self, gate: Arc<Gate>, stop: CancellationToken) {
+        let (line, dashboard, drained) = (Arc::clone(&gate), self.dashboard, CancellationToken::new());
+        let shown = tokio::spawn(self.admin_listener.serve(
+            move |request, peer| dashboard.clone().serve(request, peer),
+            drained.clone(),
+        ));
+        self.listener
+            .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stop)
+            .await;
+        gate.drain().await;
+        drained.cancel();
+        if let Err(e) = shown.await {
+            tracing::error!(error = %e, "the dashboard ended early: {e}");
+        }
+    }
+}
+
+/// A listener and its address with the port that it got.
+async fn bound(settings: &listen::Settings, base: &Path) -> Result<(Listener, SocketAddr), Misconfigured> {
+    let listener = Listener::bind(settings, base).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|e| Misconfigured::new("listen.address", format!("the socket has no address: {e}")))?;
+    Ok((listener, address))
 }
 
 /// All parts of the gate, or all that is wrong with their settings.

@@ -277,6 +277,12 @@ impl Reader {
         Ok(count)
     }
 
+    /// The records that [`Reader::show`] writes. One that can no longer be read is left out.
+    pub fn named(&self, name: &str) -> Result<Vec<Record>, ReadError> {
+        let found = self.find(name)?.into_iter();
+        Ok(found.filter_map(Result::ok).map(|record| *record).collect())
+    }
+
     /// Checks every record and the chain. `expect` is a head printed earlier: it must still be in the store, or the end was cut off.
     pub fn verify(&self, expect: Option<Head>) -> Result<Report, ReadError> {
         self.verify_with(&expect.map_or_else(Heads::default, Heads::one))

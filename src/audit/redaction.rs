@@ -13,10 +13,10 @@ use self::{
 };
 
 /// What stands in a secret's place.
-pub(super) const MASK: &str = "[redacted]";
+pub const MASK: &str = "[redacted]";
 
 /// Masks, at any depth, text and numbers under a secret's name, and whatever looks like a secret anywhere, names included.
-pub(super) fn redact(value: Value) -> Value {
+pub fn redact(value: Value) -> Value {
     walk(value, Meaning::Plain, 0, Names::Judged)
 }
 

@@ -12,7 +12,8 @@ use serde_json::json;
 use super::outcome::{Outcome, Stop};
 use crate::{
     audit::{Format, Head, Heads, Query, ReadError, Reader},
-    config::Kept,
+    config::{ConfigErrors, Kept},
+    misconfigured::Misconfigured,
 };
 
 #[derive(Debug, Subcommand)]
@@ -103,10 +104,15 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
         }
         Ok(Outcome::Well)
     };
-    read().map_err(|error| match error {
-        ReadError::Misconfigured(wrong) => Stop::Config(kept.errors([&wrong])),
+    read().map_err(|error| unread(error, |wrong| kept.errors([wrong])))
+}
+
+/// Why the audit could not be read; `place` finds a setting in the file.
+pub(super) fn unread(error: ReadError, place: impl FnOnce(&Misconfigured) -> ConfigErrors) -> Stop {
+    match error {
+        ReadError::Misconfigured(wrong) => Stop::Config(place(&wrong)),
         ReadError::Output(error) => Stop::Output(error),
         ReadError::Unknown(_) | ReadError::Ambiguous { .. } | ReadError::Heads(_) => Stop::Usage(error.to_string()),
         _ => Stop::Ours(error.to_string()),
-    })
+    }
 }

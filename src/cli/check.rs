@@ -41,6 +41,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
     local::keys(config, &mut findings)?;
     local::nets(config, &mut findings)?;
     local::audit(config, &mut findings)?;
+    local::dashboard(config, &mut findings)?;
     local::page(config, &mut findings)?;
     local::geo(config, &mut findings)?;
     local::telemetry(config, &mut findings)?;

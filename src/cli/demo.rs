@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut (impl Write + Send)) -> Resul
         if arguments.once || !outcome.failures.is_empty() {
             running.stop().await;
         } else {
-            write!(out, "{}", demo.playground())?;
+            write!(out, "{}", demo.playground(running.admin))?;
             out.flush()?;
             running.until_signal().await?;
         }

@@ -1,16 +1,15 @@
 //! `tollgate test`: what an interceptor would be sent and what would come of it.
 
-mod report;
+mod cases;
+mod document;
+mod junit;
+mod source;
+mod text;
 
-use std::{
-    fs,
-    io::{self, Read, Write},
-    path::PathBuf,
-};
+use std::{io::Write, path::PathBuf};
 
 use clap::{ArgGroup, Args, ValueEnum};
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     block_on,
@@ -19,30 +18,51 @@ use super::{
 use crate::{
     clock::Clock,
     config::Config,
-    event::{Event, TokenClaims, Trigger},
-    interceptor::{Interceptor, Interceptors, Trial, sample},
-    json,
-    verdict::{DecidedBy, Effect},
+    event::Trigger,
+    interceptor::{Interceptor, Interceptors},
+    trial::{Case, CaseName, Cases, CasesError, Expectation, Report, Submission, try_out},
+    verdict::{DecidedBy, Effect, FailureKind},
 };
 
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("who").required(true).args(["interceptor", "trigger"]))]
+#[command(
+    group = ArgGroup::new("who").required(true).multiple(true).args(["interceptor", "trigger", "case", "all"]),
+    group = ArgGroup::new("kept").args(["case", "all"]),
+)]
 pub(super) struct Arguments {
     /// The interceptor, by its name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "trigger")]
     interceptor: Option<String>,
     /// All interceptors of a trigger, such as PRE_SIGNUP, one after the other
-    #[arg(long)]
+    #[arg(long, conflicts_with = "kept")]
     trigger: Option<Trigger>,
     /// The event to send, as JSON in a file or `-` for the standard input; a sample if left out
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kept", "from_record"])]
     event: Option<PathBuf>,
+    /// Send the event of a record in the audit: its id, its number, or a request's id
+    #[arg(long, value_name = "ID", conflicts_with = "kept")]
+    from_record: Option<String>,
     /// What must come of it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "kept")]
     expect: Option<Expected>,
+    /// Keep the event and what came of it as a case of this name
+    #[arg(long, value_name = "NAME", requires = "interceptor", conflicts_with = "kept")]
+    save: Option<CaseName>,
+    /// What the saved case is for
+    #[arg(long, value_name = "TEXT", requires = "save")]
+    note: Option<String>,
+    /// A case that was kept
+    #[arg(long, value_name = "NAME")]
+    case: Option<CaseName>,
+    /// All cases, or with `--interceptor` all of one
+    #[arg(long)]
+    all: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Also write the results of cases to this file, as JUnit XML
+    #[arg(long, value_name = "FILE", requires = "kept")]
+    junit: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,7 +72,7 @@ enum Expected {
 }
 
 /// Sends the event, marked as a dry run. Well when the decision is the expected one, or without expectation, when each
-/// endpoint gave a verdict of its own.
+/// endpoint gave a verdict of its own; with cases, when all are met.
 pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) -> Result<Outcome, Stop> {
     let interceptors = Interceptors::build(
         &config.interceptors,
@@ -61,37 +81,54 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
         Clock::system(),
     )
     .map_err(|findings| config.errors(&findings))?;
-    let asked = chosen(&interceptors, arguments)?;
+    let cases = Cases::new(&config.test, &config.base);
+    if arguments.case.is_some() || arguments.all {
+        return cases::run(config, &interceptors, &cases, arguments, out);
+    }
     let mut well = true;
     let mut reports = Vec::new();
-    for (index, interceptor) in asked.into_iter().enumerate() {
-        let (event, existing) = event(config, interceptor.trigger(), arguments)?;
-        let trial = block_on(interceptors.consult_one(interceptor.name(), &event, &existing))?
-            .ok_or_else(|| Stop::Usage(format!("there is no interceptor `{}`", interceptor.name())))?;
-        well &= as_expected(&trial, arguments.expect);
+    for (index, interceptor) in chosen(&interceptors, arguments)?.into_iter().enumerate() {
+        let submission = source::submission(config, interceptor, arguments)?;
+        let report = block_on(try_out(&interceptors, interceptor.name(), &submission))?
+            .ok_or_else(|| unknown(&interceptors, interceptor.name()))?;
+        well &= as_expected(&report, arguments.expect);
+        if let Some(name) = &arguments.save {
+            save(&cases, name, &submission, &report, arguments)?;
+        }
         if arguments.json {
-            reports.push(report::json(interceptor, &trial));
+            reports.push(document::report(&report));
             continue;
         }
         if index > 0 {
             writeln!(out)?;
         }
-        report::text(interceptor, &trial, &existing, out)?;
+        text::report(&report, out)?;
+        if let Some(name) = &arguments.save {
+            writeln!(out, "\nsaved as the case `{name}` in {}", cases.folder().display())?;
+        }
     }
     match (arguments.json, reports.as_slice()) {
-        (true, [one]) => writeln!(out, "{one:#}")?,
-        (true, all) => writeln!(out, "{:#}", json!(all))?,
+        (true, [one]) => document::print(one, out)?,
+        (true, all) => document::print(&json!(all), out)?,
         (false, _) => {}
     }
     Ok(well.into())
 }
 
-fn as_expected(trial: &Trial, expected: Option<Expected>) -> bool {
-    let effect = trial.consultation.effect;
+/// Nobody is called that.
+pub(super) fn unknown(interceptors: &Interceptors, name: &str) -> Stop {
+    let names: Vec<_> = interceptors.iter().map(|i| format!("`{}`", i.name())).collect();
+    Stop::Usage(match names.as_slice() {
+        [] => "the configuration has no `[[interceptor]]`".to_owned(),
+        names => format!("there is no interceptor `{name}`; there are {}", names.join(", ")),
+    })
+}
+
+fn as_expected(report: &Report, expected: Option<Expected>) -> bool {
     match expected {
-        Some(Expected::Allow) => effect == Effect::Allow,
-        Some(Expected::Deny) => effect == Effect::Deny,
-        None => trial.consultation.decided_by == DecidedBy::Endpoint,
+        Some(Expected::Allow) => report.allows(),
+        Some(Expected::Deny) => !report.allows(),
+        None => report.consultation().decided_by == DecidedBy::Endpoint,
     }
 }
 
@@ -104,44 +141,45 @@ fn chosen<'i>(interceptors: &'i Interceptors, arguments: &Arguments) -> Result<V
         return Ok(asked);
     }
     let name = arguments.interceptor.as_deref().unwrap_or_default();
-    if let Some(interceptor) = interceptors.named(name) {
-        return Ok(vec![interceptor]);
-    }
-    let names: Vec<_> = interceptors
-        .iter()
-        .map(|interceptor| format!("`{}`", interceptor.name()))
-        .collect();
-    Err(Stop::Usage(match names.as_slice() {
-        [] => "the configuration has no `[[interceptor]]`".to_owned(),
-        names => format!("there is no interceptor `{name}`; there are {}", names.join(", ")),
-    }))
+    let interceptor = interceptors.named(name).ok_or_else(|| unknown(interceptors, name))?;
+    Ok(vec![interceptor])
 }
 
-fn event(config: &Config, trigger: Trigger, arguments: &Arguments) -> Result<(Event, TokenClaims), Stop> {
-    let Some(file) = &arguments.event else {
-        let (mut event, existing) = sample(trigger, Timestamp::now());
-        event.context.environment_id.clone_from(&config.environment);
-        return Ok((event, existing));
+fn save(
+    cases: &Cases,
+    name: &CaseName,
+    submission: &Submission,
+    report: &Report,
+    arguments: &Arguments,
+) -> Result<(), Stop> {
+    let expect = match arguments.expect {
+        Some(Expected::Allow) => Expectation::decision(Effect::Allow),
+        Some(Expected::Deny) => Expectation::decision(Effect::Deny),
+        None => match &report.consultation().failure {
+            // An endpoint that happens to be away is nothing to expect from now on.
+            Some(failure) if failure.kind == FailureKind::Down => {
+                return Err(Stop::Usage(format!(
+                    "nothing was saved, since the endpoint gave no answer: {}; `--expect` says what must come of the case",
+                    failure.detail
+                )));
+            }
+            _ => Expectation::of(report.trigger, report.consultation()),
+        },
     };
-    let place = file.display();
-    let unreadable = |error: io::Error| Stop::Usage(format!("the event `{place}` cannot be read: {error}"));
-    let mut bytes = Vec::new();
-    if file.as_os_str() == "-" {
-        io::stdin().read_to_end(&mut bytes).map_err(unreadable)?;
-    } else {
-        bytes = fs::read(file).map_err(unreadable)?;
+    let case = Case {
+        interceptor: report.interceptor.clone(),
+        note: arguments.note.clone().unwrap_or_default(),
+        expect,
+        event: json!(submission.event),
+    };
+    cases.save(name, &case).map_err(unkept)?;
+    Ok(())
+}
+
+/// A case that cannot be read or kept.
+fn unkept(error: CasesError) -> Stop {
+    match error {
+        CasesError::File { .. } => Stop::Ours(error.to_string()),
+        _ => Stop::Usage(error.to_string()),
     }
-    json::parse(&bytes).map_err(|error| Stop::Usage(format!("the event `{place}` is not valid JSON: {error}")))?;
-    let mut event: Event = serde_json::from_slice(&bytes)
-        .map_err(|error| Stop::Usage(format!("the event `{place}` is not one that Tollgate sends: {error}")))?;
-    if event.trigger != trigger {
-        return Err(Stop::Usage(format!(
-            "the event `{place}` is of {}, and the interceptor is asked at {trigger}",
-            event.trigger
-        )));
-    }
-    event.context.dry_run = true;
-    let claims = event.data.get("claims").cloned().unwrap_or(Value::Null);
-    let existing = serde_json::from_value(claims).unwrap_or_default();
-    Ok((event, existing))
 }

@@ -1,9 +1,11 @@
 //! What there is to try while the demo keeps serving.
 
+use std::net::SocketAddr;
+
 use super::Demo;
 
 /// Addresses, people, and ready lines for a shell.
-pub(super) fn text(demo: &Demo) -> String {
+pub(super) fn text(demo: &Demo, dashboard: SocketAddr) -> String {
     let (url, upstream) = (demo.public_url(), demo.provider().url());
     let config = demo.config_path();
     let config = config.display();
@@ -11,6 +13,7 @@ pub(super) fn text(demo: &Demo) -> String {
         r#"
 Now you. Everything keeps running until Ctrl-C.
 
+  the dashboard   http://{dashboard}
   in a browser    {url}/signup
   configuration   {config}
   the records     tollgate audit list --config {config}

@@ -53,10 +53,11 @@ async fn the_folder_is_the_owners_alone_and_goes_with_the_demo() {
 #[tokio::test]
 async fn the_playground_has_a_line_for_each_trigger_and_the_real_addresses() {
     let demo = started().await;
-    let text = demo.playground();
+    let text = demo.playground("127.0.0.1:9443".parse().unwrap());
     for (_, trigger) in config::INTERCEPTORS {
         assert!(text.contains(trigger.as_str()), "{trigger}");
     }
     assert!(text.contains(&format!("curl -i {}/signup", demo.public_url())));
+    assert!(text.contains("http://127.0.0.1:9443"));
     assert!(text.contains(&demo.config_path().display().to_string()));
 }

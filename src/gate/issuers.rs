@@ -9,7 +9,7 @@ use std::{
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::metadata::path_of;
+use super::{metadata::path_of, preview::KnownKeys};
 use crate::{
     json,
     preset::{Issuer as IssuerPaths, Preset},
@@ -121,6 +121,25 @@ impl Issuers {
         kept.values()
             .filter_map(|remembered| remembered.at_hand())
             .any(|keys| keys.holds(kid))
+    }
+
+    /// The key sets at hand, by their paths.
+    pub(super) fn known_keys(&self) -> Vec<KnownKeys> {
+        let kept = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known: Vec<_> = kept
+            .iter()
+            .filter_map(|(path, remembered)| {
+                let age = remembered.age()?;
+                Some(KnownKeys {
+                    path: path.clone(),
+                    keys: remembered.at_hand()?,
+                    age,
+                    stale: remembered.has_failed(),
+                })
+            })
+            .collect();
+        known.sort_by(|a, b| a.path.cmp(&b.path));
+        known
     }
 
     /// Whether an `iss` is one of the upstream's.

@@ -12,7 +12,7 @@ use crate::{
     exchange::Exchange,
     form::Form,
     json,
-    preset::{Candidate, Preset},
+    preset::{Candidate, Fit, Preset},
     refusal::Refusal,
     route::{Action, BodyKind, Captures, Route, Rule, Sign, Source},
 };
@@ -123,26 +123,21 @@ impl Gate {
     }
 
     async fn has_a_sign(&self, preset: &Preset, candidate: &Candidate, query: &Form, content: &Content) -> bool {
-        let route = &candidate.route;
-        if route.only_if.is_empty() {
-            return true;
-        }
-        for sign in &route.only_if {
-            let seen = match (sign, content) {
-                (Sign::Form(fields), Content::Form(form)) => fields.iter().all(|field| form.get(field).is_some()),
-                (Sign::Form(_), _) => false,
-                (Sign::Query(name), _) => query.get(name).is_some(),
-                (Sign::Learned(name), _) => {
-                    let form = match content {
-                        Content::Form(form) => Some(form),
-                        _ => None,
-                    };
-                    let parameters = query.iter().chain(form.into_iter().flat_map(Form::iter));
-                    self.carries_learned(preset, name, &candidate.captures, parameters)
-                        .await
-                }
-            };
-            if seen {
+        let form = match content {
+            Content::Form(form) => Some(form),
+            _ => None,
+        };
+        let names = match candidate.fit(query, form) {
+            Fit::Always | Fit::Seen(_) => return true,
+            Fit::Not => return false,
+            Fit::Learned(names) => names,
+        };
+        for name in names {
+            let parameters = query.iter().chain(form.into_iter().flat_map(Form::iter));
+            if self
+                .carries_learned(preset, name, &candidate.captures, parameters)
+                .await
+            {
                 return true;
             }
         }

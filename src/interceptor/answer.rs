@@ -131,7 +131,7 @@ impl Answer {
     }
 
     /// What the trigger has no use for is a mistake of the endpoint, and nothing is dropped silently.
-    fn fits(&self, trigger: Trigger) -> Result<(), Failure> {
+    pub(super) fn fits(&self, trigger: Trigger) -> Result<(), Failure> {
         let claims = [
             ("response.claims", &self.claims.both, trigger.adds_claims()),
             (

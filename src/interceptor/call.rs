@@ -155,6 +155,7 @@ impl Caller {
             let status = seen.status;
             if let Some(exchange) = record.as_mut().and_then(|record| record.last_mut()) {
                 exchange.answer = seen.into_raw();
+                exchange.duration = started.elapsed();
             }
             match outcome {
                 Err(miss) if miss.retryable && attempt <= self.retries && Instant::now() < call.deadline => {}
@@ -228,6 +229,7 @@ impl Caller {
                 ),
             },
             answer: None,
+            duration: Duration::ZERO,
         }
     }
 

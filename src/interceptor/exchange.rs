@@ -1,5 +1,7 @@
 //! What went over the wire, for people to look at.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::verdict::Consultation;
@@ -20,6 +22,8 @@ pub struct Exchange {
     pub request: Prepared,
     /// What came back, as far as it was received.
     pub answer: Option<RawAnswer>,
+    /// From the attempt's start to its end.
+    pub duration: Duration,
 }
 
 /// A request as it goes to the endpoint.

@@ -106,6 +106,7 @@ fn data(trigger: Trigger, existing: &TokenClaims) -> Value {
         Trigger::PreM2mTokenCreation => json!({
             "m2m_token_claims": {"client_id": "nightly-export", "claims": {
                 "custom_claims": {}, "oid": "org_7", "scope": "reports:read", "scopes": ["reports:read"]}},
+            "claims": existing,
         }),
         Trigger::PreClientRegistration => json!({
             "client": {"client_name": "Weather assistant", "redirect_uris": ["http://127.0.0.1:33418/callback"],

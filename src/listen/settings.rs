@@ -53,6 +53,27 @@ pub struct Settings {
     pub drain_timeout: Period,
 }
 
+impl Settings {
+    /// For a listener beside the public one, at another address; its limits are the defaults.
+    pub fn at(address: SocketAddr, tls: Option<Tls>) -> Self {
+        Self {
+            address,
+            public_url: String::new(),
+            names: Vec::new(),
+            tls,
+            trusted_proxies: Vec::new(),
+            max_connections: max_connections(),
+            max_connections_per_ip: None,
+            header_timeout: header_timeout(),
+            idle_timeout: idle_timeout(),
+            body_timeout: body_timeout(),
+            min_body_rate: min_body_rate(),
+            max_head: max_head(),
+            drain_timeout: ADMIN_DRAIN,
+        }
+    }
+}
+
 /// `listen.tls`: PEM files.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +99,9 @@ pub enum ClientCertificates {
     /// certificate of each client, or binds tokens to it and does no more.
     Any,
 }
+
+/// Nobody's login hangs on a page of the dashboard, but a live page may stay open for ever.
+const ADMIN_DRAIN: Period = Period::secs(2);
 
 fn max_connections() -> usize {
     10_000

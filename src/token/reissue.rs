@@ -88,6 +88,11 @@ impl Reissuer {
         })
     }
 
+    /// The ids of the keys that capsules are sealed with, in hex: the one that seals, then the one before it.
+    pub fn capsule_keys(&self) -> Vec<String> {
+        self.sealer.ids()
+    }
+
     /// The keys it signs with.
     pub fn ring(&self) -> &KeyRing {
         &self.ring

@@ -51,6 +51,14 @@ impl Sealer {
         })
     }
 
+    /// The ids of the keys that capsules are sealed with, in hex, the one that seals first. An id says nothing about its key.
+    pub(super) fn ids(&self) -> Vec<String> {
+        let keys = [Some(&self.capsules.current), self.capsules.previous.as_ref()];
+        let keys = keys.into_iter().flatten();
+        keys.map(|key| key.id.iter().map(|byte| format!("{byte:02x}")).collect())
+            .collect()
+    }
+
     /// Seals bytes, bound to `around`: base64url of key id, nonce, ciphertext and tag. `None` only where the machine has no
     /// random numbers.
     pub(super) fn seal_bytes(&self, purpose: Purpose, mut bytes: Vec<u8>, around: &[u8]) -> Option<String> {

@@ -101,6 +101,16 @@ impl<T> Remembered<T> {
         self.kept().as_ref().map(|copy| Arc::clone(&copy.value))
     }
 
+    /// How old the copy at hand is.
+    pub fn age(&self) -> Option<Duration> {
+        self.kept().as_ref().map(|copy| copy.fetched.elapsed())
+    }
+
+    /// Whether fetching failed when it was last tried; `false` while somebody tries.
+    pub fn has_failed(&self) -> bool {
+        self.fetching.try_lock().is_ok_and(|attempts| attempts.failed.is_some())
+    }
+
     /// The document, fetched anew because the copy lacks something (a key of an unknown `kid`); at most once in 10 s,
     /// otherwise the copy.
     pub async fn refetch(&self) -> Result<Arc<T>, UpstreamError> {

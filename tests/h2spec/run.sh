@@ -59,6 +59,8 @@ tls = { certificate = "tls.crt", key = "tls.key" }
 [upstream]
 url = "http://127.0.0.1:$upstream"
 preset = "keycloak"
+[admin]
+address = "127.0.0.1:0"
 TOML
 "$binary" keys init >keys.log
 "$binary" run >tollgate.log 2>&1 &

@@ -1,10 +1,12 @@
 //! The binary as its operator uses it.
 
 mod audit;
+mod cases;
 mod check;
 mod coverage;
 mod explain;
 mod keys;
+mod replay;
 mod server;
 mod trial;
 

@@ -5,6 +5,8 @@ mod cli;
 #[cfg(test)]
 mod consults;
 #[cfg(test)]
+mod dashboard;
+#[cfg(test)]
 mod denials;
 #[cfg(test)]
 mod egress;

@@ -5,42 +5,53 @@ use std::{fs, sync::Arc};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Full};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use hyper_rustls::HttpsConnector;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use rustls::{ClientConfig, RootCertStore};
+use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tollgate::event::Trigger;
 
 use crate::world::{Hook, Proxy, Setup, World, client::status, stub::Stub, until};
 
-#[tokio::test]
-async fn http_2_and_http_1_are_served_over_tls() {
-    let folder = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
-    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
-    fs::write(&certificate, made.cert.pem()).unwrap();
-    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let tls = format!(
-        "tls = {{ certificate = \"{}\", key = \"{}\" }}",
-        certificate.display(),
-        key.display()
-    );
-    let stub = Stub::start(|arrival| {
-        let seen = arrival.header("x-forwarded-proto").unwrap_or_default();
-        crate::world::stub::reply(200, "text/plain", seen.to_owned())
-    })
-    .await;
-    let hook = Hook::start().await;
-    let proxy = Proxy::start(&Setup::keycloak().https().section("listen", &tls), &stub.url(), &hook).await;
-    hook.deny(Trigger::PreSignup, "No");
+/// A certificate for this machine.
+pub(crate) struct Certificate {
+    /// The setting `tls`.
+    pub(crate) setting: String,
+    roots: RootCertStore,
+    _folder: TempDir,
+}
 
-    let mut roots = RootCertStore::empty();
-    roots.add(made.cert.der().clone()).unwrap();
-    for (http2, version) in [(false, http::Version::HTTP_11), (true, http::Version::HTTP_2)] {
+impl Certificate {
+    pub(crate) fn make() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        fs::write(&certificate, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        Self {
+            setting: format!(
+                "tls = {{ certificate = \"{}\", key = \"{}\" }}",
+                certificate.display(),
+                key.display()
+            ),
+            roots,
+            _folder: folder,
+        }
+    }
+
+    /// A client that trusts it and speaks just one version of HTTP.
+    pub(crate) fn client(&self, http2: bool) -> Client<HttpsConnector<HttpConnector>, Full<Bytes>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(roots.clone())
+            .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(config)
@@ -50,7 +61,29 @@ async fn http_2_and_http_1_are_served_over_tls() {
         } else {
             connector.enable_http1().build()
         };
-        let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
+        Client::builder(TokioExecutor::new()).build(connector)
+    }
+}
+
+#[tokio::test]
+async fn http_2_and_http_1_are_served_over_tls() {
+    let certificate = Certificate::make();
+    let stub = Stub::start(|arrival| {
+        let seen = arrival.header("x-forwarded-proto").unwrap_or_default();
+        crate::world::stub::reply(200, "text/plain", seen.to_owned())
+    })
+    .await;
+    let hook = Hook::start().await;
+    let proxy = Proxy::start(
+        &Setup::keycloak().https().section("listen", &certificate.setting),
+        &stub.url(),
+        &hook,
+    )
+    .await;
+    hook.deny(Trigger::PreSignup, "No");
+
+    for (http2, version) in [(false, http::Version::HTTP_11), (true, http::Version::HTTP_2)] {
+        let client = certificate.client(http2);
         let page = client
             .get(format!("{}/page", proxy.url).parse().unwrap())
             .await

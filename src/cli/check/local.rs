@@ -94,6 +94,35 @@ pub(super) fn nets(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
     Ok(())
 }
 
+pub(super) fn dashboard(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let admin = &config.admin;
+    for wrong in admin.check(&config.base) {
+        findings.misconfigured("dashboard", &wrong)?;
+    }
+    match &admin.tls {
+        Some(tls) => {
+            if let Err(wrong) = tls.acceptor(&config.base) {
+                findings.misconfigured("dashboard", &wrong)?;
+            }
+        }
+        None if !admin.address.ip().is_loopback() && !admin.is_https() => findings.warn(
+            "dashboard",
+            format!(
+                "{} is reachable from other machines without TLS: tokens and sessions can be read on the way",
+                admin.address
+            ),
+            "set `admin.tls`, or let a proxy end TLS and write its address as `admin.public_url`",
+        )?,
+        None => {}
+    }
+    let who = match (admin.is_open(), &admin.login) {
+        (true, _) => "whoever is on this machine",
+        (false, Some(_)) => "who logs in",
+        (false, None) => "the bearer of the token",
+    };
+    findings.note("dashboard", format!("{}, for {who}", admin.address))
+}
+
 /// Looks whether the store could be written, and makes none: that would belong to whoever runs the check.
 pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let path = match config.audit.path(&config.base) {

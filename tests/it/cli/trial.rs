@@ -29,6 +29,7 @@ fn a_tested_interceptor_shows_request_answer_and_verdict_and_records_nothing() {
         "status 200",
         "Verdict ALLOW, decided by the endpoint",
         "access token + plan: \"gold\"",
+        "The same by hand\ncurl ",
         "ID token + plan: \"gold\"",
         "ID token + seats: 4",
     ] {
@@ -64,7 +65,8 @@ fn a_tested_interceptor_that_is_wrong_says_why() {
         "{}",
         said.out
     );
-    assert!(said.out.contains("decision"), "{}", said.out);
+    let mistake = "error line 1, column 2: `/decision` must be `ALLOW` or `DENY`, is another string";
+    assert!(said.out.contains(mistake), "{}", said.out);
 
     let said = place.say(&["test", "--interceptor", "Plam"]);
     assert_eq!(
@@ -98,5 +100,40 @@ fn an_event_of_ones_own_is_sent_as_a_dry_run() {
 
     let said = place.say(&[&arguments[..], &["other.json"]].concat());
     assert_eq!(said.code, 2);
-    assert!(said.err.contains("is of PRE_SIGNUP"), "{}", said.err);
+    let mistake = "other.json:1:2: `/trigger_point` must be `PRE_SESSION_CREATION`, is another string";
+    assert!(said.err.contains(mistake), "{}", said.err);
+    fs::write(place.path().join("half.json"), "{\n  \"data\": ,").unwrap();
+    let said = place.say(&[&arguments[..], &["half.json"]].concat());
+    assert!(said.err.contains("half.json:2:11: expected value"), "{}", said.err);
+}
+
+#[test]
+fn refused_claims_are_named_one_by_one_and_none_is_added() {
+    let answer =
+        r#"{"decision":"ALLOW","response":{"claims":{"plan":"gold","sub":"eve"},"id_token":{"claims":{"exp":1}}}}"#;
+    let server = Server::start(|_| (200, answer.to_owned()));
+    let place = with_interceptor("http://127.0.0.1:1", &format!("http://{}/", server.address));
+    let said = place.say(&["test", "--interceptor", "Plan", "--json"]);
+    assert_eq!(said.code, 1);
+    let report: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let pointers: Vec<_> = report["answer_marks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| m["pointer"].as_str().unwrap())
+        .collect();
+    assert_eq!(pointers, ["/response/claims/sub", "/response/id_token/claims/exp"]);
+    let changed = |token: &str| {
+        let claims = report["claims"][token].as_array().unwrap().iter();
+        let changed = claims.filter(|claim| claim["change"] != "kept");
+        changed
+            .map(|claim| (claim["name"].clone(), claim["change"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        changed("access_token"),
+        [("plan".into(), "refused".into()), ("sub".into(), "refused".into())]
+    );
+    assert_eq!(changed("id_token").len(), 3);
+    assert_eq!(report["verdict"]["access_token"], serde_json::json!({}));
 }

@@ -20,11 +20,16 @@ use super::{
     until,
 };
 
+/// What is in `admin.token`, for a dashboard that asks for it.
+pub(crate) const ADMIN_TOKEN: &str = "canary-admin-token-0123456789";
+
 /// A running proxy with the folder of its configuration.
 pub(crate) struct Proxy {
     /// The public URL.
     pub(crate) url: String,
     pub(crate) address: SocketAddr,
+    /// Where the dashboard is.
+    pub(crate) admin: SocketAddr,
     pub(crate) config: Config,
     pub(crate) folder: Arc<TempDir>,
     client: Client,
@@ -37,6 +42,7 @@ impl Proxy {
     pub(crate) async fn start(setup: &Setup, upstream: &str, hook: &Hook) -> Self {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         fs::write(folder.path().join("hook.key"), SECRET).unwrap();
+        fs::write(folder.path().join("admin.token"), ADMIN_TOKEN).unwrap();
         for _ in 0..20 {
             let address = free_address().await;
             match Self::serve(setup, upstream, hook, &folder, address, address).await {
@@ -71,6 +77,7 @@ impl Proxy {
             client: Client::new(&url),
             url,
             address: running.address,
+            admin: running.admin,
             config,
             folder: Arc::clone(folder),
             running,
@@ -93,6 +100,11 @@ impl Proxy {
     pub(crate) async fn raw(&self, head: &str, body: &[u8]) -> String {
         let head = head.replace("{host}", &self.address.to_string()).replace('\n', "\r\n");
         client::raw(self.address, &[head.as_bytes(), b"\r\n", body].concat()).await
+    }
+
+    /// A browser's end of the dashboard.
+    pub(crate) fn dashboard(&self) -> Client {
+        Client::new(&format!("http://{}", self.admin))
     }
 
     /// The audit, oldest record first.

@@ -43,7 +43,7 @@ impl Setup {
         self
     }
 
-    /// Lines in `[listen]`, `[upstream]`, `[tokens]`, or at the top (`""`).
+    /// Lines in `[listen]`, `[upstream]`, `[tokens]`, `[admin]`, or at the top (`""`).
     pub(crate) fn section(mut self, name: &'static str, lines: &str) -> Self {
         let section = self.sections.entry(name).or_default();
         section.push_str(lines);
@@ -88,13 +88,18 @@ impl Setup {
             "environment = \"test\"\n{}\n\
              [listen]\naddress = \"{address}\"\npublic_url = \"{}://{public}\"\n{}\n\
              [upstream]\nurl = \"{upstream}\"\npreset = \"{}\"\n{}\n\
-             [tokens]\nkeys = \"{keys}/signing\"\ncapsule_secret = {{ file = \"{keys}/capsule.key\" }}\n{}\n",
+             [tokens]\nkeys = \"{keys}/signing\"\ncapsule_secret = {{ file = \"{keys}/capsule.key\" }}\n{}\n\
+             [admin]\n{}\n",
             section(""),
             self.scheme,
             section("listen"),
             self.preset,
             section("upstream"),
             section("tokens"),
+            match section("admin") {
+                lines if lines.contains("address") => lines.to_owned(),
+                lines => format!("address = \"127.0.0.1:0\"\n{lines}"),
+            },
         );
         for trigger in &self.triggers {
             let policy = self

@@ -39,12 +39,13 @@ export class Tollgate {
   write(interceptors = this.options.interceptors) {
     this.options.interceptors = interceptors;
     const { port, upstream, sections = {}, top = {} } = this.options;
-    const { listen, tokens, audit, upstream: provider, ...others } = sections;
+    const { listen, tokens, audit, admin, upstream: provider, ...others } = sections;
     const tables = {
       listen: { address: `127.0.0.1:${port}`, public_url: this.origin, ...listen },
       upstream: { url: upstream, preset: 'keycloak', ...provider },
       tokens: { keys: 'certs/signing', capsule_secret: { file: 'certs/capsule.key' }, ...tokens },
       audit: { store: 'sqlite:audit.db', ...audit },
+      admin: { address: '127.0.0.1:0', ...admin },
       ...others,
     };
     const text = [

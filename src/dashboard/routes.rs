@@ -1,0 +1,253 @@
+//! What is recognised, and a box to ask what would become of a request.
+
+use askama::Template;
+use axum::{Extension, Form, Router, extract::State, response::Response, routing::get};
+use serde::Deserialize;
+
+use super::{
+    access::Visitor,
+    console::{Console, Shared},
+    frame::{Frame, Section, show},
+};
+use crate::{
+    form,
+    gate::preview::{Explanation, Found, Question, deed, denial},
+    interceptor::Interceptor,
+    route::{Action, Route, Sign},
+};
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/routes", get(page).post(explained))
+}
+
+#[derive(Template)]
+#[template(path = "routes.html")]
+struct Page {
+    frame: Frame,
+    preset: String,
+    known: bool,
+    own: usize,
+    routes: Vec<Line>,
+    asked: Asked,
+    lines: Vec<Step>,
+}
+
+/// A route.
+struct Line {
+    name: String,
+    summary: String,
+    methods: String,
+    path: String,
+    trigger: String,
+    deed: &'static str,
+    signs: String,
+    own: bool,
+}
+
+/// What somebody typed in.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Asked {
+    method: String,
+    url: String,
+    form: String,
+    headers: String,
+}
+
+/// One line of the answer.
+struct Step {
+    icon: &'static str,
+    word: String,
+    text: String,
+}
+
+async fn page(State(console): State<Shared>, Extension(visitor): Extension<Visitor>) -> Response {
+    let asked = Asked {
+        method: "POST".into(),
+        ..Asked::default()
+    };
+    answer(&console, &visitor, asked, Vec::new()).await
+}
+
+async fn explained(
+    State(console): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Form(asked): Form<Asked>,
+) -> Response {
+    let lines = match question(&asked) {
+        Ok(question) => steps(&console, &question).await,
+        Err(why) => vec![Step::new("fail", "cannot be read", why)],
+    };
+    answer(&console, &visitor, asked, lines).await
+}
+
+async fn answer(console: &Console, visitor: &Visitor, asked: Asked, lines: Vec<Step>) -> Response {
+    let preset = console.gate.preset().await;
+    let own = &console.installation.own_routes;
+    let routes = preset.iter().flat_map(|preset| &preset.routes);
+    let routes: Vec<_> = routes.map(|route| Line::of(route, own.contains(&route.name))).collect();
+    show(&Page {
+        frame: Frame::new(console, visitor, Section::Routes, "Routes"),
+        preset: console.installation.preset.clone(),
+        known: preset.is_some(),
+        own: own.len(),
+        routes,
+        asked,
+        lines,
+    })
+}
+
+impl Line {
+    fn of(route: &Route, own: bool) -> Self {
+        Self {
+            name: route.name.clone(),
+            summary: route.summary.clone().unwrap_or_default(),
+            methods: if route.methods.is_empty() {
+                "any".into()
+            } else {
+                route.methods.join(" ")
+            },
+            path: route.path.as_str().to_owned(),
+            trigger: route.trigger.map(|trigger| trigger.to_string()).unwrap_or_default(),
+            deed: deed(route.does),
+            signs: route.only_if.iter().map(sign).collect::<Vec<_>>().join(" or "),
+            own,
+        }
+    }
+}
+
+impl Step {
+    fn new(icon: &'static str, word: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            icon,
+            word: word.into(),
+            text: text.into(),
+        }
+    }
+}
+
+fn question(asked: &Asked) -> Result<Question, String> {
+    let mut fields = form::Form::default();
+    for line in asked.form.lines().filter(|line| !line.trim().is_empty()) {
+        let (name, value) = line.split_once('=').ok_or(format!("the field `{line}` has no `=`"))?;
+        fields.set(name.trim(), value);
+    }
+    let mut headers = Vec::new();
+    for line in asked.headers.lines().filter(|line| !line.trim().is_empty()) {
+        let (name, value) = line.split_once(':').ok_or(format!("the header `{line}` has no `:`"))?;
+        headers.push((name.trim().to_owned(), value.trim().to_owned()));
+    }
+    Ok(Question {
+        method: asked
+            .method
+            .trim()
+            .parse()
+            .map_err(|_| "this is no method; write one such as POST")?,
+        url: asked
+            .url
+            .trim()
+            .parse()
+            .map_err(|_| "this is no URL; write a path such as /token, or all of it")?,
+        form: fields,
+        headers,
+    })
+}
+
+async fn steps(console: &Console, question: &Question) -> Vec<Step> {
+    let one = |icon, word: &str, text: String| vec![Step::new(icon, word, text)];
+    let (perhaps, found) = match console.gate.explain(question).await {
+        None | Some(Explanation::Undecided) => {
+            let text =
+                "the preset's paths come from the provider's discovery document, which cannot be fetched at the moment";
+            return one("info", "undecided", text.into());
+        }
+        Some(Explanation::Unreadable(why)) => return one("stop", "refused with 400", why),
+        Some(Explanation::UnreadableQuery(why)) => {
+            return one("stop", "refused with 400", format!("{why}, if a route is found for it"));
+        }
+        Some(Explanation::WebSocket { listed: true }) => {
+            return one("ok", "passes", "the preset lists this path for WebSockets".into());
+        }
+        Some(Explanation::WebSocket { listed: false }) => {
+            return one(
+                "stop",
+                "refused",
+                "the preset does not list this path for WebSockets".into(),
+            );
+        }
+        Some(Explanation::Routed { perhaps, found }) => (perhaps, found),
+    };
+    let mut steps: Vec<_> = perhaps
+        .into_iter()
+        .map(|(route, name)| {
+            let text = format!(
+                "the route `{route}`, if it carries the value `{name}`, which Tollgate learns from the provider"
+            );
+            Step::new("info", "perhaps", text)
+        })
+        .collect();
+    match found {
+        None => steps.push(Step::new(
+            "ok",
+            "passes",
+            "no route fits: it streams through unchanged, and tokens in it are mapped back",
+        )),
+        Some(found) => describe(console, &found, &mut steps),
+    }
+    steps
+}
+
+fn describe(console: &Console, found: &Found, steps: &mut Vec<Step>) {
+    let route = &found.candidate.route;
+    let sign = found
+        .sign
+        .as_ref()
+        .map(|seen| format!(", and it has {}", sign(seen)))
+        .unwrap_or_default();
+    let path = route.path.as_str();
+    steps.push(Step::new(
+        "info",
+        "route",
+        format!("`{}`: the path is `{path}`{sign}", route.name),
+    ));
+    if let Some(summary) = &route.summary {
+        steps.push(Step::new("info", "what it is", summary.clone()));
+    }
+    if let Some(reason) = &found.refusal {
+        steps.push(Step::new("stop", "refused", reason.clone()));
+        return;
+    }
+    steps.push(Step::new("ok", "what happens", deed(route.does)));
+    for asking in &found.consults {
+        let trigger = asking.event.trigger;
+        steps.push(Step::new("info", "trigger", format!("{trigger}{}", asking.by)));
+        let before = steps.len();
+        let all = console.gate.interceptors().iter();
+        for interceptor in all.filter(|interceptor| interceptor.trigger() == trigger) {
+            steps.push(fate(interceptor, &asking.event));
+        }
+        if steps.len() == before {
+            steps.push(Step::new("off", "nobody is asked", "no interceptor has this trigger"));
+        }
+    }
+    if matches!(route.does, Action::Consult | Action::Tokens) {
+        steps.push(Step::new("stop", "a denial is", denial(route, console.gate.denied())));
+    }
+}
+
+fn fate(interceptor: &Interceptor, event: &crate::event::Event) -> Step {
+    let (icon, word) = match (interceptor.settings().enabled, interceptor.fits(event)) {
+        (false, _) => ("off", "not enabled"),
+        (true, true) => ("ok", "asked"),
+        (true, false) => ("off", "not asked: its conditions do not fit"),
+    };
+    Step::new(icon, word, interceptor.name())
+}
+
+fn sign(sign: &Sign) -> String {
+    match sign {
+        Sign::Form(fields) => format!("form field {}", fields.join(" and ")),
+        Sign::Query(name) => format!("query parameter {name}"),
+        Sign::Learned(name) => format!("the learned value {name}"),
+    }
+}
