@@ -128,7 +128,9 @@ impl Sinks {
             if let Outlet::Lines(lines) = &mut outlet {
                 lines.write("").map_err(|e| wrong(&e))?;
             }
-            let cursor = place(settings, base, sink, head.borrow().seq).map_err(|e| wrong(&e))?;
+            // Borrowed for no longer than this: the writer waits for it.
+            let last = head.borrow().seq;
+            let cursor = place(settings, base, sink, last).map_err(|e| wrong(&e))?;
             let sink = Sink {
                 name: sink.name.clone(),
                 outlet,
