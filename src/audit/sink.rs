@@ -160,6 +160,9 @@ impl Sinks {
     pub(super) async fn close(&self) {
         self.stop.cancel();
         self.running.close();
+        if self.running.is_empty() {
+            return;
+        }
         // A thread may hang in a full pipe; what it has not written comes after the next start.
         _ = tokio::time::timeout(LAST_WORDS + LAST_SAVE, self.running.wait()).await;
     }
