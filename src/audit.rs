@@ -18,6 +18,7 @@ mod redaction;
 mod render;
 mod retention;
 mod settings;
+mod sink;
 mod sqlite;
 mod statistics;
 mod tidy;
@@ -27,7 +28,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use uuid::Uuid;
 
@@ -46,6 +47,7 @@ pub use self::{
     redaction::{MASK, redact},
     retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
+    sink::{Destination, From as SinkFrom, Settings as SinkSettings},
     sqlite::StoreError,
     statistics::{Bucket, Figures, Statistics, Tally},
     verify::{Flaw, FlawKind, Report},
@@ -55,6 +57,7 @@ pub use self::{
 #[derive(Clone, Debug)]
 pub struct Audit {
     writer: writer::Writer,
+    sinks: Arc<sink::Sinks>,
 }
 
 /// Where a record stands, and its id.
@@ -108,8 +111,13 @@ impl Audit {
         metrics: Metrics,
     ) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
+        let outlets = sink::outlets(settings, base)?;
         let writer = writer::Writer::start(&path, settings, base, clock, metrics)?;
-        Ok(Self { writer })
+        let sinks = sink::Sinks::start(outlets, settings, base, &writer.head())?;
+        Ok(Self {
+            writer,
+            sinks: Arc::new(sinks),
+        })
     }
 
     /// Writes the entries, all of them or none, and returns once they are on disk, in the same order. Secrets in them are masked first.
@@ -118,9 +126,10 @@ impl Audit {
         self.writer.record(entries).await
     }
 
-    /// Writes what is queued, closes the store and lets its lock go. Every later [`Audit::record`] fails with [`AuditError::Closed`].
+    /// Writes what is queued, closes the store, lets its lock go, and gives sinks 2 s for what they have not delivered. Every later [`Audit::record`] fails with [`AuditError::Closed`].
     pub async fn close(&self) {
         self.writer.close().await;
+        self.sinks.close().await;
     }
 
     /// Applies the limits of retention now, and returns when nothing is left to do; it happens by itself within a minute.

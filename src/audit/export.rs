@@ -33,8 +33,8 @@ impl Format {
     /// Writes one record. One that cannot be read has its number only.
     pub(super) fn write(self, found: &Found, out: &mut impl Write) -> io::Result<()> {
         match (self, found) {
-            (Self::Ndjson, _) | (Self::CloudEvents, Err(_)) => writeln!(out, "{}", render::json_line(found)),
-            (Self::CloudEvents, Ok(record)) => writeln!(out, "{}", cloud_event(record)),
+            (Self::Ndjson, _) => writeln!(out, "{}", render::json_line(found)),
+            (Self::CloudEvents, _) => writeln!(out, "{}", cloud_event(found)),
             (Self::Csv, Err(seq)) => write!(out, "{seq}{}\r\n", ",".repeat(HEADINGS.len() - 1)),
             (Self::Csv, Ok(record)) => write!(out, "{}\r\n", row(record).join(",")),
         }
@@ -84,18 +84,25 @@ fn row(record: &Record) -> [String; HEADINGS.len()] {
     ]
 }
 
-fn cloud_event(record: &Record) -> String {
-    let event = json!({
+/// One record as a CloudEvent in JSON; one that can no longer be read as an event of its number.
+pub(super) fn cloud_event(found: &Found) -> String {
+    let (seq, id, kind) = match found {
+        Ok(record) => (record.seq, record.id.to_string(), record.entry.kind.as_str()),
+        Err(seq) => (*seq, format!("unreadable-{seq}"), "unreadable"),
+    };
+    let mut event = json!({
         "specversion": "1.0",
-        "id": record.id.to_string(),
+        "id": id,
         "source": SOURCE,
-        "type": format!("tollgate.audit.{}", record.entry.kind.as_str()),
-        "time": time_text(record.time),
+        "type": format!("tollgate.audit.{kind}"),
         "datacontenttype": "application/json",
         // As wide as any number gets, so that it sorts as text, which the extension wants.
-        "sequence": format!("{:020}", record.seq),
-        "data": record.with_hashes(),
+        "sequence": format!("{seq:020}"),
+        "data": render::value(found),
     });
+    if let (Ok(record), Some(members)) = (found, event.as_object_mut()) {
+        members.insert("time".into(), time_text(record.time).into());
+    }
     escape::in_json(&event.to_string()).into_owned()
 }
 

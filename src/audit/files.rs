@@ -19,14 +19,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
         Ok(file) => {
             file.sync_all().map_err(failed)?;
             // Without this the name may be lost in a power failure, and all records with it.
-            if let Some(folder) = path.parent() {
-                let folder = if folder.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    folder
-                };
-                fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed)?;
-            }
+            sync_folder(path).map_err(failed)?;
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(failed(error)),
@@ -35,6 +28,36 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
         close_to_others(&file).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Brings the name of a file to the disk.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Tells a file from another one that took its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId(u64, u64);
+
+impl FileId {
+    /// The file that has this name now.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            Ok(Self(file.dev(), file.ino()))
+        }
+        #[cfg(not(unix))]
+        {
+            _ = file;
+            Ok(Self(0, 0))
+        }
+    }
 }
 
 /// Options for a file that only its owner can read.

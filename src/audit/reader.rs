@@ -293,6 +293,13 @@ impl Reader {
         verify::verify(&self.connection, heads).map_err(|e| self.failed(e))
     }
 
+    /// Some of the records behind the one with this number, in order.
+    pub(super) fn following(&self, seq: u64) -> Result<Vec<Found>, ReadError> {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        let some = "record.seq > ?1 ORDER BY record.seq LIMIT 64";
+        sqlite::read(&self.connection, some, &seq).map_err(|e| self.failed(e))
+    }
+
     fn find(&self, name: &str) -> Result<Vec<Found>, ReadError> {
         let select = |condition: &str, value: &dyn rusqlite::ToSql| {
             sqlite::read(&self.connection, condition, value).map_err(|e| self.failed(e))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use super::{Record, entry::word, reader::Found, record::time_text};
+use super::{entry::word, reader::Found, record::time_text};
 use crate::escape;
 
 /// One line of the table: the cells of [`HEADINGS`].
@@ -117,12 +117,17 @@ pub(super) fn json_line(found: &Found) -> String {
     }
 }
 
+/// One record as a value.
+pub(super) fn value(found: &Found) -> Value {
+    match found {
+        Ok(record) => Value::Object(record.with_hashes()),
+        Err(seq) => unreadable(*seq),
+    }
+}
+
 /// One record as an object over many lines, or several as an array.
 pub(super) fn json_pretty(found: &[Found], out: &mut impl Write) -> io::Result<()> {
-    let mut values = found.iter().map(|found| match found {
-        Ok(record) => Value::Object(Record::with_hashes(record)),
-        Err(seq) => unreadable(*seq),
-    });
+    let mut values = found.iter().map(value);
     let value = match (values.next(), found.len()) {
         (Some(only), 1) => only,
         (first, _) => first.into_iter().chain(values).collect(),

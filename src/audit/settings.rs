@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::{
     heads,
     retention::{MaxSize, Retention},
+    sink,
 };
 use crate::{
     clock::Period,
@@ -40,6 +41,9 @@ pub struct Settings {
     pub redact_key: Option<SecretSource>,
     /// What becomes of a recognised request whose record cannot be written. `deny` refuses it.
     pub on_failure: OnFailure,
+    /// Where records are sent to: `[[audit.sink]]`. Default: nowhere.
+    #[serde(rename = "sink")]
+    pub sinks: Vec<sink::Settings>,
 }
 
 /// What becomes of a recognised request whose record cannot be written.
@@ -74,6 +78,7 @@ impl Settings {
     /// What is wrong with the settings, without making a file.
     pub fn check(&self, base: &Path) -> Result<(), Misconfigured> {
         self.rules(base)?;
+        sink::outlets(self, base)?;
         self.heads.as_ref().map_or(Ok(()), heads::Settings::check)
     }
 
@@ -96,6 +101,7 @@ impl Default for Settings {
             redact: fields::Table::new(),
             redact_key: None,
             on_failure: OnFailure::Deny,
+            sinks: Vec::new(),
         }
     }
 }
@@ -115,6 +121,7 @@ impl fmt::Debug for Settings {
             .field("redact", &self.redact)
             .field("redact_key", &self.redact_key)
             .field("on_failure", &self.on_failure)
+            .field("sinks", &self.sinks)
             .finish()
     }
 }

@@ -137,6 +137,12 @@ impl Store {
         self.head
     }
 
+    /// Brings what is in the write-ahead log to the file, so that the file alone is the store, also while others have it open. Waits for nobody.
+    pub(super) fn settle(&self) -> Result<(), rusqlite::Error> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    }
+
     /// Writes the drafts in one transaction. When this returns `Ok`, they are on disk; after an error, open the store anew, since a commit
     /// may have failed half-way and only the file knows.
     pub(super) fn append<'a>(

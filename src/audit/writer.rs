@@ -11,12 +11,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::{
-    AuditError, Entry, Head, Health, Receipt, Settings, StoreError, files, heads::Exporter, record::Draft,
-    retention::Limits, sqlite::Store, tidy::Tidy,
+    AuditError, Entry, Head, Health, Receipt, Settings, StoreError,
+    files::{self, FileId},
+    heads::Exporter,
+    record::Draft,
+    retention::Limits,
+    sqlite::Store,
+    tidy::Tidy,
 };
 use crate::{
     clock::Clock,
@@ -53,6 +58,8 @@ struct Call {
 struct Status {
     queued: AtomicUsize,
     last: Mutex<Last>,
+    /// Wakes whoever waits for records.
+    head: watch::Sender<Head>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +82,7 @@ impl Writer {
         let wrong = |error: StoreError| error.misconfigured(path);
         let lock = lock(path).map_err(wrong)?;
         files::prepare(path).map_err(wrong)?;
-        let file = FileId::of(path).map_err(wrong)?;
+        let file = identity(path).map_err(wrong)?;
         let store = Store::open(path).map_err(wrong)?;
         let heads = settings.heads.as_ref();
         let heads = heads.map(|heads| Exporter::open(heads, base, store.head(), clock.now()));
@@ -92,6 +99,7 @@ impl Writer {
                 commits: 0,
                 failing: None,
             }),
+            head: watch::Sender::new(store.head()),
         });
         info!(head = %store.head(), "audit store `{}` opened", path.display());
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -157,6 +165,11 @@ impl Writer {
         }
     }
 
+    /// The last record on disk, and a call whenever it is another one.
+    pub(super) fn head(&self) -> watch::Receiver<Head> {
+        self.status.head.subscribe()
+    }
+
     pub(super) fn health(&self) -> Health {
         let last = self.status.last();
         Health {
@@ -174,6 +187,8 @@ impl Status {
     }
 
     fn set(&self, last: Last) {
+        self.head
+            .send_if_modified(|head| std::mem::replace(head, last.head) != last.head);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 }
@@ -244,6 +259,11 @@ impl Desk {
         }
         if let Some(heads) = &mut self.tidy.heads {
             heads.offer(self.status.last().head, self.clock.now(), true);
+        }
+        if let Some(store) = &self.store
+            && let Err(error) = store.settle()
+        {
+            warn!(%error, "the last records are in the write-ahead log of `{}` and not yet in the file: {error}", self.path.display());
         }
         info!(head = %self.status.last().head, "audit store `{}` closed", self.path.display());
         drop(self);
@@ -317,7 +337,7 @@ impl Desk {
 
     fn commit(&mut self, calls: &[Call]) -> Result<Vec<Receipt>, StoreError> {
         // A file that was deleted can still be written to, and everything would be lost with the last handle on it.
-        if FileId::of(&self.path)? != self.file {
+        if identity(&self.path)? != self.file {
             return Err(StoreError::Moved(self.path.clone()));
         }
         let mut store = match self.store.take() {
@@ -389,27 +409,15 @@ fn spawn(name: &str, path: &Path, work: impl FnOnce() + Send + 'static) -> Resul
     })
 }
 
-/// Tells a file from another one that took its place.
-#[derive(Debug, PartialEq, Eq)]
-struct FileId(u64, u64);
-
-impl FileId {
-    fn of(path: &Path) -> Result<Self, StoreError> {
-        match std::fs::metadata(path) {
-            #[cfg(unix)]
-            Ok(file) => {
-                use std::os::unix::fs::MetadataExt;
-                Ok(Self(file.dev(), file.ino()))
-            }
-            #[cfg(not(unix))]
-            Ok(_) => Ok(Self(0, 0)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::Moved(path.to_owned())),
-            Err(source) => Err(StoreError::File {
-                path: path.to_owned(),
-                source: Arc::new(source),
-            }),
-        }
-    }
+/// Which file the store is.
+fn identity(path: &Path) -> Result<FileId, StoreError> {
+    FileId::of(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => StoreError::Moved(path.to_owned()),
+        _ => StoreError::File {
+            path: path.to_owned(),
+            source: Arc::new(error),
+        },
+    })
 }
 
 /// Only one process writes: two would each continue the chain from the head they know.

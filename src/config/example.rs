@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use super::tree::{self, Node};
 
 /// Settings that must be there or are often mistaken; `*` is the index of a list item.
-pub(super) const EXAMPLES: [(&str, &str); 44] = [
+pub(super) const EXAMPLES: [(&str, &str); 46] = [
     ("environment", "environment = \"prod-eu\""),
     ("consult_budget", "consult_budget = \"10s\""),
     (
@@ -48,6 +48,8 @@ pub(super) const EXAMPLES: [(&str, &str); 44] = [
     ("audit.store", "store = \"sqlite:audit.db\""),
     ("audit.retention", "retention = \"30d\""),
     ("audit.on_failure", "on_failure = \"deny\""),
+    ("audit.sink.*.name", "name = \"siem\""),
+    ("audit.sink.*.to", "to = { url = \"https://siem.example.com/events\" }"),
     ("admin.address", "address = \"127.0.0.1:9443\""),
     ("admin.public_url", "public_url = \"https://tollgate.example.com\""),
     ("admin.token", "token = { file = \"certs/admin.token\" }"),

@@ -459,6 +459,7 @@ fn every_example_in_a_hint_is_one_that_works() {
             let header = match path[0] == "interceptor" {
                 true if path.len() > 3 => format!("[[interceptor]]\n[interceptor.{}]", path[2]),
                 true => "[[interceptor]]".to_owned(),
+                false if path.starts_with(&["audit".to_owned(), "sink".to_owned()]) => "[[audit.sink]]".to_owned(),
                 false => format!("[{}]", path[..folders].join(".")),
             };
             nested = format!("{header}\n{nested}\n");

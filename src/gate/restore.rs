@@ -70,9 +70,13 @@ impl Place {
     }
 }
 
-/// A token of ours that is none, or does not belong where it was presented: the same answer, whatever the cause.
-pub(super) fn forged() -> Refusal {
-    Refusal::invalid_token("the token was not issued by this proxy in this form")
+/// A token of ours that is none, or does not belong where it was presented: the same answer, whatever the cause. At the token
+/// endpoint RFC 6749 §5.2 has a word for it, at which clients begin anew.
+pub(super) fn forged(at: Action) -> Refusal {
+    match at {
+        Action::Tokens => Refusal::rule("invalid_grant", NOT_OURS),
+        _ => Refusal::invalid_token(NOT_OURS),
+    }
 }
 
 impl Gate {
@@ -90,7 +94,8 @@ impl Gate {
         let Some((scheme, token)) = bearer(&exchange.headers)? else {
             return Ok(None);
         };
-        match self.whose(token, preset, Place::Access)? {
+        let bearer = self.whose(token, preset, Place::Access);
+        match bearer.ok_or_else(|| Refusal::invalid_token(NOT_OURS))? {
             Bearer::Ours(restored) => {
                 if scheme.eq_ignore_ascii_case("dpop") || restored.is_bound_by_dpop() {
                     return Err(Refusal::proof_of_another_token());
@@ -126,7 +131,8 @@ impl Gate {
             };
             for place in [Some(&mut recognised.query), form].into_iter().flatten() {
                 let Some(token) = place.get(name) else { continue };
-                let bearer = self.whose(token, &recognised.preset, expected)?;
+                let bearer = self.whose(token, &recognised.preset, expected);
+                let bearer = bearer.ok_or_else(|| forged(does))?;
                 match &bearer {
                     Bearer::Ours(restored) => {
                         if name == "access_token" && restored.is_bound_by_dpop() {
@@ -159,7 +165,7 @@ impl Gate {
             && let Some(asks) = TokenRequest::read(exchange, recognised)?.client_id
             && asks != *issued_to
         {
-            return Err(forged());
+            return Err(forged(does));
         }
         Ok(presented)
     }
@@ -169,10 +175,11 @@ impl Gate {
         Refusal::native_token()
     }
 
-    fn whose(&self, token: &str, preset: &Preset, place: Place) -> Result<Bearer, Refusal> {
+    /// `None` for one that is forged, or does not belong here.
+    fn whose(&self, token: &str, preset: &Preset, place: Place) -> Option<Bearer> {
         match self.reissuer.restore(token) {
-            Ok(restored) if place.takes(&restored) => Ok(Bearer::Ours(Box::new(restored))),
-            Ok(_) | Err(Unrestorable::Forged) => Err(forged()),
+            Ok(restored) if place.takes(&restored) => Some(Bearer::Ours(Box::new(restored))),
+            Ok(_) | Err(Unrestorable::Forged) => None,
             Err(Unrestorable::NotOurs) => {
                 let native =
                     token::claimed_issuer(token).is_some_and(|issuer| self.issuers.is_one(&preset.issuer, &issuer));
@@ -180,11 +187,13 @@ impl Gate {
                     self.natives.took_one();
                     self.metrics.native("taken");
                 }
-                Ok(if native { Bearer::Native } else { Bearer::Foreign })
+                Some(if native { Bearer::Native } else { Bearer::Foreign })
             }
         }
     }
 }
+
+const NOT_OURS: &str = "the token was not issued by this proxy in this form";
 
 /// Scheme and token of `Authorization`, where the scheme is one that carries an access token.
 ///

@@ -24,7 +24,7 @@ use crate::{
     form::Form,
     preset::Preset,
     refusal::Refusal,
-    route::{Captures, Route},
+    route::{Action, Captures, Route},
     token::{self, Bound, Expected, Kind, Memory, RefreshWrap, Unissued, Unverified, WRAP_PREFIX, Wrap},
 };
 
@@ -97,7 +97,7 @@ impl Gate {
             .as_ref()
             .is_some_and(|memory| memory.issuer != issuer.identifier())
         {
-            return Err(forged());
+            return Err(forged(Action::Tokens));
         }
         let asks_for_no_token = recognised.route.asks_for_no_token(recognised.parameters());
         let answer = self.call(exchange, recognised).await?;

@@ -11,7 +11,14 @@ use std::{
 const CRATES: [(&[&str], &[&str]); 3] = [
     (
         &["hyper", "hyper_util", "hyper_rustls"],
-        &["upstream", "listen", "interceptor", "telemetry", "demo/client.rs"],
+        &[
+            "upstream",
+            "listen",
+            "interceptor",
+            "telemetry",
+            "audit/sink/endpoint.rs",
+            "demo/client.rs",
+        ],
     ),
     (&["rusqlite"], &["audit"]),
     (

@@ -3,4 +3,5 @@
 mod documented;
 mod lines;
 mod metrics;
+mod sinks;
 mod traces;

@@ -10,7 +10,7 @@ use tollgate::{
     secret::Secret,
 };
 
-use crate::world::{CALLBACK, Reply, Setup, VERIFIER, World, hook::SECRET, log};
+use crate::world::{CALLBACK, Reply, Setup, VERIFIER, World, hook::SECRET, log, until};
 
 /// Everything that was written down or sent to the interceptor.
 struct Traces(Vec<(&'static str, Vec<u8>)>);
@@ -43,9 +43,12 @@ impl Traces {
     }
 }
 
+/// Lies where the traces of the audit are looked for.
+const SINK: &str = "[[audit.sink]]\nname = \"lines\"\nto = { file = \"audit.db-events\" }";
+
 /// Every secret of this test has its own name in it, so that it can be found wherever it went.
 async fn world() -> World {
-    World::populated(Setup::generic(), |mut options| {
+    World::populated(Setup::generic().more(SINK), |mut options| {
         options.clients.push(
             Client::confidential("canary", "canary-client-secret")
                 .grants(&["authorization_code", "refresh_token", "password", "client_credentials"])
@@ -146,6 +149,11 @@ async fn no_secret_of_a_client_a_user_or_an_operator_is_written_down_or_sent_on(
             r.entry.reason.as_deref() == Some("access_token revoked")
         })
         .await;
+    let sent = world.folder.path().join("audit.db-events");
+    until("the sink has every record", || async {
+        fs::read_to_string(&sent).unwrap().lines().count() == world.audit().len()
+    })
+    .await;
 
     let mut traces = Traces::of(&world);
     traces

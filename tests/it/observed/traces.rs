@@ -239,10 +239,12 @@ async fn headers_for_the_collector_come_from_a_file() {
     until("spans arrive", || async { !receiver.0.arrivals().is_empty() }).await;
     let arrival = &receiver.0.arrivals()[0];
     assert_eq!(arrival.header("authorization"), Some(crate::world::hook::SECRET));
-    let sent = world
-        .metrics()
-        .sum("tollgate_trace_exports_total", &[("outcome", "ok")]);
-    assert!(sent >= 1.0);
+    let sent = || {
+        world
+            .metrics()
+            .sum("tollgate_trace_exports_total", &[("outcome", "ok")])
+    };
+    until("the export is counted", || async { sent() >= 1.0 }).await;
 }
 
 #[tokio::test]

@@ -116,6 +116,11 @@ impl Stub {
         self.fates.lock().unwrap().insert(path.to_owned(), fate);
     }
 
+    /// The handler answers for this path again.
+    pub(crate) fn spare(&self, path: &str) {
+        self.fates.lock().unwrap().remove(path);
+    }
+
     pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.book().clone()
     }

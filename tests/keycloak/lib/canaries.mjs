@@ -36,15 +36,32 @@ export function filesBelow(folder) {
   });
 }
 
-/** Where which kind of secret is found, as it is and percent-encoded: `[{ file, kind }]`; never the secret itself. */
+/**
+ * Where which kind of secret is found, as it is and percent-encoded: `[{ file, kind }]`; never the secret itself. There are thousands of secrets and many
+ * megabytes, so each place is looked up by its last bytes, in which secrets differ most.
+ */
 export function betrayals(files, canaries) {
+  const byEnd = new Map();
+  const ends = new Uint8Array(1 << 24);
+  for (const { kind, value } of canaries) {
+    for (const form of new Set([value, encodeURIComponent(value)])) {
+      const bytes = Buffer.from(form);
+      ends[bytes.readUIntLE(bytes.length - 3, 3)] = 1;
+      const end = bytes.latin1Slice(bytes.length - shortest);
+      byEnd.set(end, [...(byEnd.get(end) ?? []), { kind, bytes }]);
+    }
+  }
   const found = [];
   for (const file of files) {
-    const bytes = readFileSync(file);
-    for (const { kind, value } of canaries) {
-      const forms = new Set([value, encodeURIComponent(value)]);
-      if ([...forms].some((form) => bytes.includes(form))) found.push({ file, kind });
+    const text = readFileSync(file);
+    const kinds = new Set();
+    for (let at = shortest; at <= text.length; at += 1) {
+      if (!ends[text[at - 3] | (text[at - 2] << 8) | (text[at - 1] << 16)]) continue;
+      for (const { kind, bytes } of byEnd.get(text.latin1Slice(at - shortest, at)) ?? []) {
+        if (at >= bytes.length && bytes.equals(text.subarray(at - bytes.length, at))) kinds.add(kind);
+      }
     }
+    found.push(...[...kinds].map((kind) => ({ file, kind })));
   }
   return found;
 }

@@ -39,6 +39,9 @@ class Door {
   }
 }
 
+/** What Keycloak has read, as it acts on it: the form shows spaces around an address, account and mail have it without. */
+const meant = (shown) => shown && { ...shown, email: shown.email.trim() };
+
 /** What the interceptor was told, in the words of the form. */
 function told(event) {
   const { username = '', email = '', given_name: firstName = '', family_name: lastName = '' } = event.data.user ?? {};
@@ -72,8 +75,8 @@ describe('forms', () => {
         continue;
       }
       assert.equal(asked.length, 1, `Keycloak was reached with ${asked.length} questions:${explain()}`);
-      assert.deepEqual(through.shown, told(asked[0]), `Keycloak behind Tollgate read something else than the interceptor was told:${explain()}`);
-      if (alone.shown) assert.deepEqual(told(asked[0]), alone.shown, `Keycloak alone read something else:${explain()}`);
+      assert.deepEqual(meant(through.shown), told(asked[0]), `Keycloak behind Tollgate read something else than the interceptor was told:${explain()}`);
+      if (alone.shown) assert.deepEqual(told(asked[0]), meant(alone.shown), `Keycloak alone read something else:${explain()}`);
       note(sent, alone.shown ? 'alike' : 'made readable by Tollgate');
     }
     t.diagnostic([...count].sort().map(([what, times]) => `${what}: ${times}`).join(', '));

@@ -126,7 +126,8 @@ describe('the refresh token that the client holds', () => {
     const tokens = await logIn();
     const mark = world.hop.exchanges.length;
     const answer = await world.post(paths.token, { grant_type: 'refresh_token', refresh_token: tokens.refresh_token }, { Authorization: basic('svc') });
-    assert.equal(answer.status, 401, answer.text);
+    assert.equal(answer.status, 400, answer.text);
+    assert.equal(answer.json.error, 'invalid_grant');
     assert.equal(world.hop.exchanges.length, mark);
   });
 

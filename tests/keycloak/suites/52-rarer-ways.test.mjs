@@ -6,6 +6,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import * as jose from 'jose';
 
 import { secretOf } from '../realm.mjs';
+import { frontChannel } from '../lib/front-channel.mjs';
 import { allow, deny } from '../lib/hooks.mjs';
 import { basic, paths } from '../lib/keycloak.mjs';
 import { Keys } from '../lib/leaks.mjs';
@@ -21,6 +22,10 @@ const message = 'Not today.';
 let world;
 let keys;
 let web;
+let assertClean;
+let assertGold;
+let authorization;
+let authorize;
 /** What was made by the admin API and is taken away again, by its path there. */
 const made = [];
 
@@ -28,6 +33,7 @@ before(async () => {
   world = await World.open('rarer-ways');
   keys = await Keys.of(world);
   web = await Party.of(world, 'web');
+  ({ assertClean, assertGold, authorization, authorize } = frontChannel(world, keys, web));
   made.push(await world.keycloak.make('/tg/clients', { clientId: 'consent', publicClient: true, implicitFlowEnabled: true, consentRequired: true, redirectUris: [`${world.rp}/*`] }));
 });
 after(async () => {
@@ -38,20 +44,6 @@ beforeEach(() => {
   for (const name of ['Signup', 'Invitation']) world.hooks.answer(name, allow());
   for (const name of ['Session', 'Machine']) world.hooks.answer(name, allow({ claims: { plan: 'gold' } }));
 });
-
-const assertClean = (answer) => assert.deepEqual(keys.foreignIn(answer).map(({ header }) => header), []);
-const authorization = (parameters) => ({ client_id: 'web', redirect_uri: world.redirect, scope: 'openid', nonce: 'n-0S6_WzA2Mj', state: 'af0ifjsldkj', response_type: 'id_token token', ...parameters });
-const authorize = (parameters) => `${world.origin}${paths.auth}?${form(authorization(parameters))}`;
-
-/** The tokens at the relying party, where a front-channel response ends. */
-async function assertGold(answer, audience = 'web') {
-  assertClean(answer);
-  const tokens = inFragment(answer);
-  assert.ok(tokens.access_token && tokens.id_token, `${answer.status} ${answer.location ?? answer.text.replace(/<[^>]*>/g, ' ').slice(0, 600)}`);
-  assert.equal((await web.verify(tokens.access_token)).plan, 'gold');
-  assert.equal((await web.verify(tokens.id_token, { audience })).plan, 'gold');
-  return tokens;
-}
 
 /** Both forms of a login. */
 async function typeIn(visitor, page, username) {

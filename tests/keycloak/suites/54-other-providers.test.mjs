@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 
 import { secretOf } from '../realm.mjs';
+import { frontChannel } from '../lib/front-channel.mjs';
 import { allow, deny } from '../lib/hooks.mjs';
 import { basic, paths } from '../lib/keycloak.mjs';
 import { Keys } from '../lib/leaks.mjs';
-import { claimsOf, inFragment, Party } from '../lib/party.mjs';
+import { claimsOf, Party } from '../lib/party.mjs';
 import { Provider } from '../lib/provider.mjs';
 import { firstForm } from '../lib/visitor.mjs';
 import { form } from '../lib/wire.mjs';
@@ -19,6 +20,9 @@ const message = 'Not today.';
 let world;
 let keys;
 let web;
+let assertClean;
+let assertGold;
+let authorize;
 let elsewhere;
 /** What was made by the admin API and is taken away again, by its path there. */
 const made = [];
@@ -27,6 +31,7 @@ before(async () => {
   world = await World.open('other-providers');
   keys = await Keys.of(world);
   web = await Party.of(world, 'web');
+  ({ assertClean, assertGold, authorize } = frontChannel(world, keys, web));
   elsewhere = await Provider.open();
   made.push(await world.keycloak.make('/tg/identity-provider/instances', elsewhere.representation('elsewhere', { jwtAuthorizationGrantEnabled: 'true' })));
   const attributes = { 'oauth2.jwt.authorization.grant.enabled': 'true', 'oauth2.jwt.authorization.grant.idp': 'elsewhere##partner' };
@@ -38,20 +43,6 @@ after(async () => {
   await world?.close();
 });
 beforeEach(() => world.hooks.answer('Session', allow({ claims: { plan: 'gold' } })));
-
-const assertClean = (answer) => assert.deepEqual(keys.foreignIn(answer).map(({ header }) => header), []);
-const authorization = (parameters) => ({ client_id: 'web', redirect_uri: world.redirect, scope: 'openid', nonce: 'n-0S6_WzA2Mj', state: 'af0ifjsldkj', response_type: 'id_token token', ...parameters });
-const authorize = (parameters) => `${world.origin}${paths.auth}?${form(authorization(parameters))}`;
-
-/** The tokens at the relying party, where a front-channel response ends. */
-async function assertGold(answer, audience = 'web') {
-  assertClean(answer);
-  const tokens = inFragment(answer);
-  assert.ok(tokens.access_token && tokens.id_token, `${answer.status} ${answer.location ?? answer.text.replace(/<[^>]*>/g, ' ').slice(0, 600)}`);
-  assert.equal((await web.verify(tokens.access_token)).plan, 'gold');
-  assert.equal((await web.verify(tokens.id_token, { audience })).plan, 'gold');
-  return tokens;
-}
 
 /** Logs in at the other provider and comes back to the front door; the page that this leads to. */
 async function comeBack(visitor, page, person) {
