@@ -120,6 +120,20 @@ pub struct Conditions {
     pub networks: Vec<String>,
 }
 
+impl Conditions {
+    /// The lists that are given, with their names.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &[String])> {
+        let lists = [
+            ("realms", &self.realms),
+            ("clients", &self.clients),
+            ("grants", &self.grants),
+            ("networks", &self.networks),
+        ];
+        let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        given.map(|(name, list)| (name, list.as_slice()))
+    }
+}
+
 /// How Tollgate authenticates to an endpoint. Every secret comes from a file or the environment.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

@@ -73,15 +73,8 @@ fn fate(config: &Config, settings: &interceptor::Settings, event: &Event) -> &'s
 }
 
 fn spelled(conditions: &Conditions) -> String {
-    let lists = [
-        ("realms", &conditions.realms),
-        ("clients", &conditions.clients),
-        ("grants", &conditions.grants),
-        ("networks", &conditions.networks),
-    ];
+    let lists = conditions.given();
     let written: Vec<_> = lists
-        .into_iter()
-        .filter(|(_, list)| !list.is_empty())
         .map(|(name, list)| format!("{name} in {}", list.join(" | ")))
         .collect();
     written.join(", ")

@@ -258,16 +258,9 @@ fn list(items: &[String]) -> String {
 }
 
 fn conditions(conditions: &Conditions) -> String {
-    let lists = [
-        ("realms", &conditions.realms),
-        ("clients", &conditions.clients),
-        ("grants", &conditions.grants),
-        ("networks", &conditions.networks),
-    ];
+    let lists = conditions.given();
     let written: Vec<_> = lists
-        .into_iter()
-        .filter(|(_, items)| !items.is_empty())
-        .map(|(name, items)| format!("{name}: {}", items.join(", ")))
+        .map(|(name, list)| format!("{name}: {}", list.join(", ")))
         .collect();
     if written.is_empty() {
         NONE.into()
