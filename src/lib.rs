@@ -30,5 +30,6 @@ pub mod serve;
 pub mod telemetry;
 pub mod token;
 pub mod trial;
+pub mod trust;
 pub mod upstream;
 pub mod verdict;

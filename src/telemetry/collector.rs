@@ -20,12 +20,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use opentelemetry_http::{HttpClient, HttpError};
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls::ClientConfig;
 use tokio::runtime::Handle;
 
 use super::{Otlp, TIMEOUT};
-use crate::{metrics::Metrics, misconfigured::Misconfigured};
+use crate::{metrics::Metrics, misconfigured::Misconfigured, trust};
 
 /// Posts batches. The exporter's thread belongs to no runtime, so each request runs in a task of ours.
 #[derive(Clone)]
@@ -129,28 +128,8 @@ pub(super) fn headers(otlp: &Otlp, base: &Path) -> Result<HeaderMap, Misconfigur
 }
 
 pub(super) fn tls(otlp: &Otlp, base: &Path) -> Result<ClientConfig, Misconfigured> {
-    let mut roots = RootCertStore::empty();
-    if let Some(ca) = &otlp.ca {
-        let unusable = |why: String| {
-            Misconfigured::new(
-                "telemetry.otlp.ca",
-                format!("the file `{}` cannot be used: {why}", ca.display()),
-            )
-            .hint("a PEM file of certificates, the path relative to the folder of `proxy.toml`")
-        };
-        let certificates = CertificateDer::pem_file_iter(base.join(ca)).map_err(|e| unusable(e.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
-            roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
-        }
-    }
-    if otlp.url()?.scheme() == Some(&Scheme::HTTPS) {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Misconfigured::new("telemetry.otlp.endpoint", format!("TLS cannot be set up: {e}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let https = otlp.url()?.scheme() == Some(&Scheme::HTTPS);
+    trust::towards(https, otlp.ca.as_deref(), base, "endpoint").map_err(|wrong| wrong.below("telemetry.otlp"))
 }
 
 /// An answer says how many spans were refused, and no more.

@@ -1,20 +1,18 @@
 //! Events by HTTP: one POST each, and the next only when the endpoint has the last one.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::{Settings, Undelivered, settings::address};
-use crate::misconfigured::Misconfigured;
+use crate::{misconfigured::Misconfigured, trust};
 
 /// The client of one sink.
 pub(in crate::audit) struct Endpoint {
@@ -27,10 +25,12 @@ impl Endpoint {
     /// Reads the token and the certificates. Connects to nobody yet.
     pub(super) fn new(settings: &Settings, url: &str, base: &Path) -> Result<Self, Misconfigured> {
         let url = address(url)?;
+        let https = url.scheme() == Some(&Scheme::HTTPS);
+        let tls = trust::towards(https, settings.ca.as_deref(), base, "to.url")?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(settings, base)?)
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -85,26 +85,6 @@ fn authorization(settings: &Settings, base: &Path) -> Result<Option<HeaderValue>
         .map_err(|_| wrong(format!("{source} has something that no header may have")))?;
     value.set_sensitive(true);
     Ok(Some(value))
-}
-
-fn tls(settings: &Settings, base: &Path) -> Result<ClientConfig, Misconfigured> {
-    let mut roots = RootCertStore::empty();
-    if let Some(ca) = &settings.ca {
-        let unusable = |why: String| {
-            Misconfigured::new("ca", format!("the file `{}` cannot be used: {why}", ca.display()))
-                .hint("a PEM file of certificates, the path relative to the folder of `proxy.toml`")
-        };
-        let certificates = CertificateDer::pem_file_iter(base.join(ca)).map_err(|e| unusable(e.to_string()))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|e| unusable(e.to_string()))?;
-            roots.add(certificate).map_err(|e| unusable(e.to_string()))?;
-        }
-    }
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| Misconfigured::new("to.url", format!("TLS cannot be set up: {e}")))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
