@@ -19,6 +19,7 @@ mod window;
 mod tests;
 
 pub use self::{
+    answer::decision,
     breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
     refused::{ClaimsMember, RefusedClaim},
