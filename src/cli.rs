@@ -5,6 +5,7 @@ mod check;
 mod coverage;
 mod demo;
 mod explain;
+mod health;
 mod keys;
 mod outcome;
 mod paint;
@@ -42,6 +43,8 @@ enum Command {
     Run,
     /// Look whether everything that `run` needs is there, and say how to mend what is not
     Check(check::Arguments),
+    /// Ask the running server of this configuration whether it is ready
+    Health,
     /// Say what would become of a request, without sending it anywhere
     Explain(explain::Arguments),
     /// List every way in and out of the provider and what becomes of it, as Markdown
@@ -96,6 +99,7 @@ impl Cli {
         match self.command {
             Command::Run => run::run(&load(&self.config)?),
             Command::Check(arguments) => check::run(&load(&self.config)?, &arguments, out),
+            Command::Health => health::run(&load(&self.config)?, out),
             Command::Explain(arguments) => explain::run(&load(&self.config)?, &arguments, out),
             Command::Coverage(arguments) => coverage::run(&self.config, &arguments, out),
             Command::Test(arguments) => test::run(&load(&self.config)?, &arguments, out),

@@ -27,6 +27,7 @@ pub mod refusal;
 pub mod route;
 pub mod secret;
 pub mod serve;
+pub mod supervisor;
 pub mod telemetry;
 pub mod token;
 pub mod trial;

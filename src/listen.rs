@@ -4,6 +4,7 @@ mod activity;
 mod bounded;
 mod client_certificate;
 mod connection;
+mod inherited;
 mod limits;
 mod patient;
 mod settings;
@@ -37,18 +38,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Reads the certificate and binds the address. Connections wait until [`Listener::serve`].
+    /// Reads the certificate and binds the address, or takes the socket that systemd bound to it. Connections wait until
+    /// [`Listener::serve`].
     pub async fn bind(settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
         let tls = settings.tls.as_ref().map(|tls| tls.acceptor(base)).transpose()?;
         let limits = limits::Limits::new(settings)?;
-        let failed = |error: io::Error| {
-            Misconfigured::new(
-                "listen.address",
-                format!("cannot listen on {}: {error}", settings.address),
-            )
-            .hint("is another process using the port, or does it need more rights?")
-        };
-        let socket = TcpListener::bind(settings.address).await.map_err(failed)?;
+        let socket = socket(settings.address).await?;
         Ok(Self {
             socket,
             tls,
@@ -126,6 +121,27 @@ impl Listener {
             cut.cancel();
             connections.wait().await;
         }
+    }
+}
+
+/// The socket of an address: one that was handed over by whoever started the process, or a new one.
+async fn socket(address: SocketAddr) -> Result<TcpListener, Misconfigured> {
+    let failed = |error: io::Error| {
+        let wrong = Misconfigured::new("listen.address", format!("cannot listen on {address}: {error}"));
+        match inherited::left().as_slice() {
+            [] => wrong.hint("is another process using the port, or does it need more rights?"),
+            others => {
+                let others: Vec<_> = others.iter().map(SocketAddr::to_string).collect();
+                let others = others.join(" and ");
+                wrong.hint(format!(
+                    "systemd handed over {others}: write the same address here and in `ListenStream` of its socket unit"
+                ))
+            }
+        }
+    };
+    match inherited::take(address) {
+        Some(taken) => taken.map_err(failed),
+        None => TcpListener::bind(address).await.map_err(failed),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     metrics::{Known, Metrics},
     misconfigured::Misconfigured,
     refusal::Page,
+    supervisor,
     telemetry::Telemetry,
     upstream::{RelyingParties, ServiceAccount, Upstream},
 };
@@ -54,10 +55,12 @@ impl Running {
     /// Serves until SIGTERM or SIGINT, then stops as above.
     pub async fn until_signal(self) -> io::Result<()> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        supervisor::ready(&format!("on {}, the dashboard on {}", self.address, self.admin));
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        supervisor::stopping();
         tracing::info!("stopping: no more connections are taken, requests in flight finish");
         self.stop().await;
         Ok(())

@@ -27,6 +27,8 @@ mod project;
 #[cfg(test)]
 mod signups;
 #[cfg(test)]
+mod supervised;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod transport;
