@@ -13,7 +13,7 @@ if [[ ${1:-} != inside ]]; then
     echo "$binary is not static" >&2
     exit 1
   fi
-  exec unshare --mount --net --pid --fork --kill-child "$(realpath "${BASH_SOURCE[0]}")" inside "$binary"
+  exec unshare --mount --net --pid --mount-proc --fork --kill-child "$(realpath "${BASH_SOURCE[0]}")" inside "$binary"
 fi
 binary=$2
 
@@ -23,14 +23,16 @@ finish() {
   local code=$?
   for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
   wait || true
-  umount "$scratch/root/var/lib/tollgate" "$scratch/root" 2>/dev/null || true
+  umount "$scratch/root/var/lib/tollgate" "$scratch"/root/dev/{random,urandom} "$scratch/root" 2>/dev/null || true
   if ((code == 0)); then rm -rf "$scratch"; else echo "failed; what was written is in $scratch" >&2; fi
 }
 trap finish EXIT
 
 ip link set lo up
 root=$scratch/root
-mkdir -p "$root"/{usr/bin,etc/tollgate,var/lib/tollgate}
+mkdir -p "$root"/{dev,usr/bin,etc/tollgate,var/lib/tollgate}
+# As every container runtime gives it: where the C library is linked in, randomness comes from there.
+touch "$root"/dev/{random,urandom}
 cp "$binary" "$root/usr/bin/tollgate"
 echo 'nameserver 127.0.0.1' >"$root/etc/resolv.conf"
 cat >"$root/etc/tollgate/proxy.toml" <<'TOML'
@@ -49,13 +51,14 @@ store = "sqlite:/var/lib/tollgate/audit.db"
 address = "127.0.0.1:9443"
 TOML
 mount --bind "$root" "$root"
+for device in random urandom; do mount --bind "/dev/$device" "$root/dev/$device"; done
 mount -o remount,bind,ro "$root"
 mount -t tmpfs -o "mode=0700,uid=65534,gid=65534" tmpfs "$root/var/lib/tollgate"
 
 # A provider of one page, and a name server that knows it.
 mkdir "$scratch/www"
 echo 'the provider' >"$scratch/www/index.html"
-python3 -m http.server 8080 --bind 127.0.0.1 --directory "$scratch/www" 2>"$scratch/provider.log" &
+python3 -m http.server 8080 --bind 127.0.0.1 --directory "$scratch/www" >"$scratch/provider.log" 2>&1 &
 children+=($!)
 python3 - 2>"$scratch/names.log" <<'PYTHON' &
 import socket
@@ -88,10 +91,10 @@ done
 grep -qxF ready "$scratch/health.log"
 page=$(curl --silent --show-error --max-time 20 --header 'Host: id.example.com' http://127.0.0.1:8443/)
 [[ $page == 'the provider' ]]
-pid=$(pgrep --parent $$ --exact tollgate || pgrep --exact tollgate)
+pid=$(pgrep --exact tollgate)
 grep -q '^Uid:.65534.65534.65534.65534$' "/proc/$pid/status"
 grep -q '^CapEff:.0000000000000000$' "/proc/$pid/status"
-if tollgate keys init --help >/dev/null && env -i chroot --userspec=65534:65534 "$root" /usr/bin/tollgate completions bash >"$root/etc/x" 2>/dev/null; then
+if touch "$root/etc/tollgate/x" 2>/dev/null; then
   echo "the root can be written" >&2
   exit 1
 fi
