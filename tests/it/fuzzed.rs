@@ -26,7 +26,10 @@ mod sealed;
 #[path = "../../fuzz/entries/token.rs"]
 mod token;
 
-const ENTRIES: [(&str, fn(&[u8])); 9] = [
+/// What a target does with its input.
+type Entry = fn(&[u8]);
+
+const ENTRIES: [(&str, Entry); 9] = [
     ("answer", answer::run),
     ("configuration", configuration::run),
     ("form", form::run),
