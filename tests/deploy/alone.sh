@@ -23,13 +23,13 @@ finish() {
   local code=$?
   for child in "${children[@]}"; do kill "$child" 2>/dev/null || true; done
   wait || true
-  umount "$scratch/root/var/lib/tollgate" "$scratch"/root/dev/{random,urandom} "$scratch/root" 2>/dev/null || true
+  umount "$scratch/image/var/lib/tollgate" "$scratch"/image/dev/{random,urandom} "$scratch/image" 2>/dev/null || true
   if ((code == 0)); then rm -rf "$scratch"; else echo "failed; what was written is in $scratch" >&2; fi
 }
 trap finish EXIT
 
 ip link set lo up
-root=$scratch/root
+root=$scratch/image
 mkdir -p "$root"/{dev,usr/bin,etc/tollgate,var/lib/tollgate}
 # As every container runtime gives it: where the C library is linked in, randomness comes from there.
 touch "$root"/dev/{random,urandom}
