@@ -95,6 +95,8 @@ pub struct Parts {
     pub opaque: Opaque,
     /// The resource servers that a JWT in the place of an opaque token may be for, the usual one first.
     pub audience: Vec<String>,
+    /// For how many seconds caches may keep the key set.
+    pub key_set_max_age: u64,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Where the upstream finds the certificates of clients.
@@ -116,10 +118,10 @@ pub struct Gate {
     parts: Parts,
     origin: String,
     preset: ArcSwapOption<Preset>,
-    issuers: Issuers,
-    learned: Learned,
-    asked: Asked,
-    natives: Natives,
+    issuers: Arc<Issuers>,
+    learned: Arc<Learned>,
+    asked: Arc<Asked>,
+    natives: Arc<Natives>,
     tasks: TaskTracker,
 }
 
@@ -134,20 +136,38 @@ impl std::ops::Deref for Gate {
 impl Gate {
     /// Puts the parts together; talks to nobody yet.
     pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self::assemble(parts))
+    }
+
+    /// The same for the configuration after that of `before`, whose requests go on there. What was learned of the upstream is
+    /// kept where that is the same one, seen from the same place.
+    pub fn succeeding(parts: Parts, before: &Self, is_same_upstream: bool) -> Arc<Self> {
+        let mut gate = Self::assemble(parts);
+        gate.natives = Arc::clone(&before.natives);
+        gate.tasks = before.tasks.clone();
+        if is_same_upstream {
+            gate.issuers = Arc::clone(&before.issuers);
+            gate.learned = Arc::clone(&before.learned);
+            gate.asked = Arc::clone(&before.asked);
+        }
+        Arc::new(gate)
+    }
+
+    fn assemble(parts: Parts) -> Self {
         let origin = parts.outside.origin();
         let mut headers = HeaderMap::new();
         parts.outside.stamp(&mut headers, None);
         let known = (!parts.preset.needs_discovery()).then(|| Arc::new(parts.preset.clone()));
-        Arc::new(Self {
-            issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
+        Self {
+            issuers: Arc::new(Issuers::new(parts.upstream.clone(), headers, origin.clone())),
             preset: ArcSwapOption::new(known),
-            learned: Learned::default(),
-            asked: Asked::default(),
-            natives: Natives::default(),
+            learned: Arc::default(),
+            asked: Arc::default(),
+            natives: Arc::default(),
             tasks: TaskTracker::new(),
             origin,
             parts,
-        })
+        }
     }
 
     /// One request, from the first byte to the last. Read this to see what happens to it.

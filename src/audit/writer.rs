@@ -124,6 +124,14 @@ impl Writer {
         })
     }
 
+    /// The same writer, with other rules for what is redacted.
+    pub(super) fn redacting(&self, rules: Rules) -> Self {
+        Self {
+            rules: Arc::new(rules),
+            ..self.clone()
+        }
+    }
+
     pub(super) async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
         if entries.is_empty() {
             return Ok(Vec::new());

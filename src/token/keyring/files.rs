@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use base64::{
@@ -34,11 +35,70 @@ pub fn init_capsule_secret(path: &Path) -> Result<(), Misconfigured> {
         let finding = failed(format!("`{}` cannot be written: {error}", path.display()));
         match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                finding.hint("to change it, write the new one elsewhere and name this one as `previous_capsule_secret`")
+                finding.hint("`tollgate keys rotate --capsule` makes another one beside it")
             }
             _ => finding,
         }
     })
+}
+
+/// Makes another secret beside the one at `path`: its file has the time from which it seals at the end of its name, as in
+/// `capsule-20261123T101500Z.key`. Says which file, and that time.
+pub fn rotate_capsule_secret(
+    path: &Path,
+    now: Timestamp,
+    before_sealing: Duration,
+) -> Result<(PathBuf, Timestamp), Misconfigured> {
+    if capsule_files(path).is_empty() {
+        let message = format!("there is no secret `{}` to succeed", path.display());
+        return Err(Misconfigured::new("tokens.capsule_secret", message).hint("`tollgate keys init` makes it"));
+    }
+    let seals_from = now + before_sealing;
+    let (stem, ending) = name_parts(path);
+    let fresh = path.with_file_name(format!("{stem}-{}{ending}", seals_from.strftime(TIME_IN_NAME)));
+    init_capsule_secret(&fresh)?;
+    // Seconds are all that the name says.
+    Ok((
+        fresh,
+        Timestamp::from_second(seals_from.as_second()).unwrap_or(seals_from),
+    ))
+}
+
+/// The files of a capsule secret that are there: the one at `path`, and its successors with the times from which they seal.
+pub(in crate::token) fn capsule_files(path: &Path) -> Vec<(Option<Timestamp>, PathBuf)> {
+    let (stem, ending) = name_parts(path);
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let file = entry.ok()?.path();
+            let name = file.file_name()?.to_str()?;
+            let time = name.strip_prefix(&stem)?.strip_suffix(&ending)?.strip_prefix('-')?;
+            Some((Some(named_time(time)?), file))
+        })
+        .collect();
+    if path.exists() {
+        found.push((None, path.to_owned()));
+    }
+    found.sort();
+    found
+}
+
+/// A file's name before and from its last dot.
+fn name_parts(path: &Path) -> (String, String) {
+    let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+    let ending = text(path.extension()).map(|ending| format!(".{ending}"));
+    (text(path.file_stem()).unwrap_or_default(), ending.unwrap_or_default())
+}
+
+/// Deletes a key's file.
+pub(super) fn delete(file: &Path) -> Result<(), Misconfigured> {
+    fs::remove_file(file)
+        .map_err(|error| Misconfigured::new(KEYS, format!("`{}` cannot be deleted: {error}", file.display())))
 }
 
 /// The directory's `*.pem` files, in no order.
@@ -102,6 +162,10 @@ pub(super) fn write(dir: &Path, family: Family, signs_from: Timestamp, pair: &Pa
 /// From when the file's key signs: the time at the end of its name, `…-20261123T101500Z.pem`, if there is one.
 pub(super) fn signs_from(file: &Path) -> Option<Timestamp> {
     let (_, time) = file.file_stem()?.to_str()?.rsplit_once('-')?;
+    named_time(time)
+}
+
+fn named_time(time: &str) -> Option<Timestamp> {
     let time = DateTime::strptime(TIME_IN_NAME, time).ok()?;
     TimeZone::UTC.to_timestamp(time).ok()
 }
