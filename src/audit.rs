@@ -126,11 +126,10 @@ impl Audit {
     /// The same audit, for what is decided under a configuration: its revision is in every record, and fields are redacted by its
     /// rules. What else `[audit]` says counts from the next start on.
     pub fn under(&self, revision: &str, settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
-        Ok(Self {
-            writer: self.writer.redacting(settings.rules(base)?),
-            sinks: Arc::clone(&self.sinks),
-            revision: Some(revision.into()),
-        })
+        let mut audit = self.clone();
+        audit.writer.rules = Arc::new(settings.rules(base)?);
+        audit.revision = Some(revision.into());
+        Ok(audit)
     }
 
     /// Writes the entries, all of them or none, and returns once they are on disk, in the same order. Secrets in them are masked first.

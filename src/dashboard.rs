@@ -28,6 +28,7 @@ use tower_service::Service;
 
 use self::{access::Access, console::Console};
 pub use self::{
+    access::Ended,
     console::{Installation, Origins, Parts},
     reloading::{Attempt, Refused, Reloading, Standing},
     settings::{LoginSettings, Settings},

@@ -1,6 +1,7 @@
 //! The line that every request walks, from the first byte to the last.
 
 mod accounts;
+mod assemble;
 mod authorize;
 mod consult;
 mod front;
@@ -134,42 +135,6 @@ impl std::ops::Deref for Gate {
 }
 
 impl Gate {
-    /// Puts the parts together; talks to nobody yet.
-    pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self::assemble(parts))
-    }
-
-    /// The same for the configuration after that of `before`, whose requests go on there. What was learned of the upstream is
-    /// kept where that is the same one, seen from the same place.
-    pub fn succeeding(parts: Parts, before: &Self, is_same_upstream: bool) -> Arc<Self> {
-        let mut gate = Self::assemble(parts);
-        gate.natives = Arc::clone(&before.natives);
-        gate.tasks = before.tasks.clone();
-        if is_same_upstream {
-            gate.issuers = Arc::clone(&before.issuers);
-            gate.learned = Arc::clone(&before.learned);
-            gate.asked = Arc::clone(&before.asked);
-        }
-        Arc::new(gate)
-    }
-
-    fn assemble(parts: Parts) -> Self {
-        let origin = parts.outside.origin();
-        let mut headers = HeaderMap::new();
-        parts.outside.stamp(&mut headers, None);
-        let known = (!parts.preset.needs_discovery()).then(|| Arc::new(parts.preset.clone()));
-        Self {
-            issuers: Arc::new(Issuers::new(parts.upstream.clone(), headers, origin.clone())),
-            preset: ArcSwapOption::new(known),
-            learned: Arc::default(),
-            asked: Arc::default(),
-            natives: Arc::default(),
-            tasks: TaskTracker::new(),
-            origin,
-            parts,
-        }
-    }
-
     /// One request, from the first byte to the last. Read this to see what happens to it.
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let _in_flight = self.metrics.in_flight();

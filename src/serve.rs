@@ -17,7 +17,7 @@ use self::{
 use crate::{
     clock::Clock,
     config::{Config, ConfigErrors},
-    dashboard::{self, Dashboard, Installation, Reloading},
+    dashboard::{self, Dashboard, Ended, Installation, Reloading},
     gate::Gate,
     lifecycle::{self, Lifecycle},
     listen::Settings,
@@ -109,6 +109,7 @@ pub(crate) struct Server {
     admin: Front,
     stop: CancellationToken,
     reloading: Reloading,
+    ended: Ended,
 }
 
 /// A configuration that is ready to take the place of another: nothing can go wrong any more.
@@ -129,7 +130,7 @@ impl Server {
     ) -> Result<Self, ConfigErrors> {
         let wrong = |findings: Vec<Misconfigured>| config.errors(&findings);
         let gate = build(&config, clock.clone(), None).map_err(wrong)?;
-        let started = clock.now();
+        let (started, ended) = (clock.now(), Ended::default());
         let fronts = async {
             let public = Bound::bind(&config.listen, &config.base, "listen.").await?;
             let admin = Bound::bind(&admin_settings(&config), &config.base, "admin.").await?;
@@ -138,6 +139,7 @@ impl Server {
                 started,
                 stop,
                 reloading: &reloading,
+                ended: &ended,
             };
             let dashboard = dashboard(&config, &gate, clock.clone(), &about)?;
             Ok((public, admin, dashboard))
@@ -175,6 +177,7 @@ impl Server {
             admin,
             stop: stop.clone(),
             reloading,
+            ended,
         })
     }
 
@@ -211,6 +214,7 @@ impl Server {
             started: self.started,
             stop: &self.stop,
             reloading: &self.reloading,
+            ended: &self.ended,
         };
         let dashboard = dashboard(&config, &gate, self.clock.clone(), &about)?;
         Ok(Ready {
@@ -250,6 +254,7 @@ struct About<'a> {
     started: Timestamp,
     stop: &'a CancellationToken,
     reloading: &'a Reloading,
+    ended: &'a Ended,
 }
 
 fn dashboard(
@@ -288,6 +293,7 @@ fn dashboard(
         started: about.started,
         stopping: about.stop.clone(),
         reloading: about.reloading.clone(),
+        ended: about.ended.clone(),
     };
     Dashboard::build(&config.admin, parts)
 }

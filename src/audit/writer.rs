@@ -35,7 +35,7 @@ use crate::{
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     status: Arc<Status>,
-    rules: Arc<Rules>,
+    pub(super) rules: Arc<Rules>,
     metrics: Metrics,
 }
 
@@ -122,14 +122,6 @@ impl Writer {
             rules,
             metrics,
         })
-    }
-
-    /// The same writer, with other rules for what is redacted.
-    pub(super) fn redacting(&self, rules: Rules) -> Self {
-        Self {
-            rules: Arc::new(rules),
-            ..self.clone()
-        }
     }
 
     pub(super) async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {

@@ -6,7 +6,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{access::Access, interceptors::Trials, records::Records, reloading::Reloading};
+use super::{
+    access::{Access, Ended},
+    interceptors::Trials,
+    records::Records,
+    reloading::Reloading,
+};
 use crate::{audit, clock::Clock, gate::preview::Preview, secret::Secret, trial};
 
 /// What a dashboard is made of.
@@ -31,6 +36,8 @@ pub struct Parts {
     pub stopping: CancellationToken,
     /// Loads the configuration again.
     pub reloading: Reloading,
+    /// Sessions that were logged out under an earlier configuration, too.
+    pub ended: Ended,
 }
 
 /// What runs, for people.
