@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tollgate::{
-    clock::Clock,
+    clock::{Clock, Period},
     demo::provider::AccessTokens,
     token::{KeyRing, init_capsule_secret, rotate_capsule_secret},
 };
@@ -32,6 +32,7 @@ impl Replicas {
         let setup = Setup::generic().at(clock.clone()).more(UNWATCHED);
         let one = World::populated(setup.clone(), |mut options| {
             options.clock = clock.clone();
+            options.lifetime = Period::secs(3_600);
             if opaque {
                 options.clients[0].access_tokens = AccessTokens::Opaque;
             }

@@ -33,7 +33,7 @@ async fn a_file_is_applied_when_it_changes_and_a_half_written_one_when_it_is_who
         world.standing().refused.is_some()
     })
     .await;
-    assert_eq!(world.sign_up("ann@example.com").await.status, 200);
+    assert_eq!(world.sign_up("ann@example.com").await.status, 201);
     assert_eq!(
         world.hook.event(Trigger::PreSignup)["interceptor_context"]["environment_id"],
         "test"
@@ -79,7 +79,7 @@ async fn a_secret_that_is_missing_is_waited_for() {
     until("it is refused", || async { world.standing().refused.is_some() }).await;
     assert_eq!(
         world.sign_up("ann@example.com").await.status,
-        200,
+        201,
         "the one before runs on"
     );
     fs::copy(
