@@ -5,22 +5,24 @@
 
 mod catalogue;
 mod family;
+mod named;
 mod words;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Histogram, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 pub use self::family::{Family, Kind, Label, Values};
 pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
+    named::{ByInterceptor, ByOperation, Named},
     words::{FAMILIES, TRIGGERS},
 };
 use crate::{
     event::Trigger,
-    verdict::{Consultation, Decision, Effect, Verdict},
+    verdict::{Decision, Verdict},
 };
 
 /// The `Content-Type` of [`Metrics::render`]: Prometheus' text format.
@@ -51,12 +53,6 @@ pub struct Metrics {
 /// Something that is there until this is dropped.
 #[must_use]
 pub struct Held(IntGauge);
-
-/// The series that a configuration names. Those of the next one with the same labels are the same.
-struct Named {
-    interceptors: HashMap<String, OfInterceptor>,
-    operations: HashMap<String, OfOperation>,
-}
 
 struct Series {
     registry: Registry,
@@ -89,32 +85,6 @@ struct Series {
     key_since: IntGaugeVec,
     key_next: IntGaugeVec,
     exports: Tally,
-}
-
-struct ByInterceptor {
-    consults: IntCounterVec,
-    duration: HistogramVec,
-    attempts: IntCounterVec,
-    fail_open: IntCounterVec,
-    breaker: IntGaugeVec,
-}
-
-struct ByOperation {
-    answers: IntCounterVec,
-    duration: HistogramVec,
-}
-
-struct OfInterceptor {
-    consults: Tally,
-    duration: Histogram,
-    attempts: IntCounter,
-    fail_open: IntCounter,
-    breaker: IntGauge,
-}
-
-struct OfOperation {
-    answers: Tally,
-    duration: Histogram,
 }
 
 impl Metrics {
@@ -160,7 +130,7 @@ impl Metrics {
             registry,
         };
         let series = Arc::new(series);
-        let named = series.named(known);
+        let named = Named::new(known, &series.of_interceptors, &series.of_operations);
         Self {
             series,
             named: Arc::new(named),
@@ -170,15 +140,14 @@ impl Metrics {
     /// For the next configuration: everything goes on counting, and what is named anew gets its series.
     pub fn renamed(&self, known: &Known<'_>) -> Self {
         let series = Arc::clone(&self.series);
-        // An interceptor that is gone has no breaker.
-        series.of_interceptors.breaker.reset();
-        let named = Arc::new(series.named(known));
+        let named = Arc::new(Named::new(known, &series.of_interceptors, &series.of_operations));
         Self { series, named }
     }
 
     /// The configuration with this revision runs since then, in seconds since 1970.
     pub fn applied(&self, environment: &str, revision: &str, since: i64) {
         self.series.config.reset();
+        self.named.forget_others(&self.series.of_interceptors);
         self.series.config.with_label_values(&[environment, revision]).set(1);
         self.series.config_applied.set(since);
     }
@@ -369,75 +338,6 @@ impl Drop for Held {
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Held")
-    }
-}
-
-impl OfInterceptor {
-    fn count(&self, consultation: &Consultation) {
-        let effect = consultation.effect;
-        self.consults.add(&[decision(effect), decider(consultation.decided_by)]);
-        self.attempts.inc_by(consultation.attempts.into());
-        if consultation.attempts > 0 {
-            self.duration.observe(consultation.duration.as_secs_f64());
-        }
-        if consultation.failure.is_some() && effect == Effect::Allow {
-            self.fail_open.inc();
-        }
-    }
-}
-
-impl Series {
-    fn named(&self, known: &Known<'_>) -> Named {
-        let interceptors = known.interceptors.iter().map(|(name, trigger)| {
-            let of = self.of_interceptors.of([name, trigger.as_str()]);
-            ((*name).to_owned(), of)
-        });
-        let own = [UNRECOGNISED, UNREADABLE, OWN];
-        let operations = known.operations.iter().chain(&own);
-        Named {
-            interceptors: interceptors.collect(),
-            operations: operations
-                .map(|name| ((*name).to_owned(), self.of_operations.of(name)))
-                .collect(),
-        }
-    }
-}
-
-impl ByInterceptor {
-    fn new(registry: &Registry) -> Self {
-        Self {
-            consults: the::CONSULTS.counters(registry),
-            duration: the::CONSULT_DURATION.histograms(registry),
-            attempts: the::CONSULT_ATTEMPTS.counters(registry),
-            fail_open: the::FAIL_OPEN.counters(registry),
-            breaker: the::BREAKER.gauges(registry),
-        }
-    }
-
-    fn of(&self, labels: [&str; 2]) -> OfInterceptor {
-        OfInterceptor {
-            consults: the::CONSULTS.tally_of(&self.consults, &labels),
-            duration: self.duration.with_label_values(&labels),
-            attempts: self.attempts.with_label_values(&labels),
-            fail_open: self.fail_open.with_label_values(&labels),
-            breaker: self.breaker.with_label_values(&labels),
-        }
-    }
-}
-
-impl ByOperation {
-    fn new(registry: &Registry) -> Self {
-        Self {
-            answers: the::REQUESTS.counters(registry),
-            duration: the::REQUEST_DURATION.histograms(registry),
-        }
-    }
-
-    fn of(&self, name: &str) -> OfOperation {
-        OfOperation {
-            answers: the::REQUESTS.tally_of(&self.answers, &[name]),
-            duration: self.duration.with_label_values(&[name]),
-        }
     }
 }
 

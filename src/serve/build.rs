@@ -14,6 +14,7 @@ use crate::{
     interceptor::Interceptors,
     metrics::{Known, Metrics},
     misconfigured::Misconfigured,
+    preset::Preset,
     refusal::Page,
     telemetry::Telemetry,
     upstream::{RelyingParties, ServiceAccount, Upstream},
@@ -56,21 +57,11 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
     );
     let preset = keep(&mut findings, config.preset());
-    let known = Known {
-        interceptors: config
-            .interceptors
-            .iter()
-            .map(|settings| (settings.name.as_str(), settings.trigger))
-            .collect(),
-        operations: preset
-            .iter()
-            .flat_map(|preset| &preset.routes)
-            .map(|route| route.name.as_str())
-            .collect(),
-    };
     let metrics = match before {
-        Some(before) => before.gate.metrics.renamed(&known),
-        None => Metrics::new(&known),
+        Some(before) => before.gate.metrics.clone(),
+        None => preset
+            .as_ref()
+            .map_or_else(Metrics::default, |preset| Metrics::new(&known(config, preset))),
     };
     let same_upstream = before.filter(|before| before.has_same_upstream(config));
     let upstream = match same_upstream {
@@ -153,6 +144,10 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
     if !findings.is_empty() {
         return Err(findings);
     }
+    let metrics = match before {
+        Some(_) => metrics.renamed(&known(config, &preset)),
+        None => metrics,
+    };
     // Last, since it takes the lock of the store.
     let audit = match before {
         Some(before) => Ok(before.gate.audit.clone()),
@@ -191,6 +186,17 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         Some(before) => Gate::succeeding(parts, &before.gate, same_upstream.is_some()),
         None => Gate::new(parts),
     })
+}
+
+/// What the configuration gives names to.
+fn known<'c>(config: &'c Config, preset: &'c Preset) -> Known<'c> {
+    let interceptors = config.interceptors.iter();
+    Known {
+        interceptors: interceptors
+            .map(|settings| (settings.name.as_str(), settings.trigger))
+            .collect(),
+        operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
+    }
 }
 
 fn keep<T>(findings: &mut Vec<Misconfigured>, built: Result<T, Misconfigured>) -> Option<T> {

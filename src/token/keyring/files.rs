@@ -31,7 +31,7 @@ pub fn init_capsule_secret(path: &Path) -> Result<(), Misconfigured> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         make_dir(dir).map_err(|error| failed(format!("`{}` cannot be created: {error}", dir.display())))?;
     }
-    write_new(path, format!("{}\n", URL_SAFE_NO_PAD.encode(secret)).as_bytes()).map_err(|error| {
+    write_whole(path, format!("{}\n", URL_SAFE_NO_PAD.encode(secret)).as_bytes()).map_err(|error| {
         let finding = failed(format!("`{}` cannot be written: {error}", path.display()));
         match error.kind() {
             io::ErrorKind::AlreadyExists => {
@@ -143,8 +143,7 @@ pub(super) fn unusable(file: &Path) -> Misconfigured {
     .hint(format!("convert it with `openssl pkcs8 -topk8 -nocrypt -in {name}`, or move it out of the directory"))
 }
 
-/// Writes a key under the name of its kind and time. Whole or not at all: a replica that loads the directory in
-/// between sees no half file.
+/// Writes a key under the name of its kind and time.
 pub(super) fn write(dir: &Path, family: Family, signs_from: Timestamp, pair: &Pair) -> Result<(), Misconfigured> {
     let file = dir.join(format!("{family}-{}.pem", signs_from.strftime(TIME_IN_NAME)));
     let failed =
@@ -152,11 +151,7 @@ pub(super) fn write(dir: &Path, family: Family, signs_from: Timestamp, pair: &Pa
     let der = pair
         .to_pkcs8()
         .ok_or_else(|| failed(io::Error::other("the key has no PKCS#8 form")))?;
-    let half = file.with_extension("new");
-    write_new(&half, pem(&der).as_bytes()).map_err(failed)?;
-    // A link, unlike a rename, never replaces a key that is there.
-    let linked = fs::hard_link(&half, &file);
-    fs::remove_file(&half).and(linked).map_err(failed)
+    write_whole(&file, pem(&der).as_bytes()).map_err(failed)
 }
 
 /// From when the file's key signs: the time at the end of its name, `…-20261123T101500Z.pem`, if there is one.
@@ -181,6 +176,15 @@ pub(super) fn created(file: &Path) -> Timestamp {
 
 fn make_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Whole or not at all: a replica that reads the folder in between sees no half file.
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let half = path.with_extension("new");
+    write_new(&half, content)?;
+    // A link, unlike a rename, never replaces a file that is there.
+    let linked = fs::hard_link(&half, path);
+    fs::remove_file(&half).and(linked)
 }
 
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
