@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::outcome::{Outcome, Stop};
 use crate::{
-    clock::Period,
+    clock::{Clock, Period},
     config::Kept,
     misconfigured::Misconfigured,
     secret::SecretSource,
@@ -61,7 +61,7 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
             if capsule {
                 rotate_secret(&kept, now, before, out)?;
             } else {
-                rotate_keys(&kept, now, before, out)?;
+                rotate_keys(&kept, before, out)?;
             }
             Ok(Outcome::Well)
         }
@@ -80,10 +80,10 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
     }
 }
 
-fn rotate_keys(kept: &Kept, now: Timestamp, before: Period, out: &mut impl Write) -> Result<(), Stop> {
-    let ring = KeyRing::rotate(&folder(kept), now, before.0).map_err(|wrong| kept.errors([&wrong]))?;
+fn rotate_keys(kept: &Kept, before: Period, out: &mut impl Write) -> Result<(), Stop> {
+    let ring = KeyRing::rotate(&folder(kept), &Clock::system(), before.0).map_err(|wrong| kept.errors([&wrong]))?;
     let ring = ring.published_after(kept.tokens.publish_after.0);
-    table(&ring.list(now), out)?;
+    table(&ring.list(Timestamp::now()), out)?;
     writeln!(
         out,
         "\nThe new keys sign {before} from now. A running Tollgate takes their files by itself, or at SIGHUP; every replica must have them\n\

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::misconfigured::Misconfigured;
+use crate::{clock::Clock, misconfigured::Misconfigured};
 
 use super::{
     algorithm::{Algorithm, Family},
@@ -142,14 +142,18 @@ impl KeyRing {
 
     /// Adds a new key beside the newest of each kind. It is published as soon as the directory is loaded again and
     /// signs once `published_before` has passed; the others stay published. RSA keys keep the newest one's size.
-    pub fn rotate(dir: &Path, now: Timestamp, published_before: Duration) -> Result<Self, Misconfigured> {
+    pub fn rotate(dir: &Path, clock: &Clock, published_before: Duration) -> Result<Self, Misconfigured> {
         let ring = Self::load(dir)?;
-        let signs_from = now + published_before;
         let families: BTreeSet<Family> = ring.keys.iter().map(|key| key.public.family()).collect();
+        let mut fresh = Vec::new();
         for family in families {
             let newest = ring.keys.iter().rfind(|key| key.public.family() == family);
-            let fresh = Pair::generate(family, newest.map(|key| &key.pair))?;
-            files::write(dir, family, signs_from, &fresh)?;
+            fresh.push((family, Pair::generate(family, newest.map(|key| &key.pair))?));
+        }
+        // Making RSA keys takes seconds on a busy machine, and they are not published meanwhile.
+        let signs_from = clock.now() + published_before;
+        for (family, pair) in fresh {
+            files::write(dir, family, signs_from, &pair)?;
         }
         Self::load(dir)
     }

@@ -86,16 +86,17 @@ impl Client {
             ("password", "correct-horse"),
         ];
         let answer = self.post("/authorize", &form).await?;
-        let location = answer.headers().get(header::LOCATION)?.to_str().ok()?.to_owned();
-        let query = location.split_once('?')?.1;
-        let code = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "code")?;
+        let Some(code) = code(&answer) else {
+            self.figures.failed.push("/authorize: no code".to_owned());
+            return None;
+        };
         let form = [
             ("grant_type", "authorization_code"),
-            ("code", &code.1),
+            ("code", &code),
             ("redirect_uri", CALLBACK),
             ("code_verifier", VERIFIER),
         ];
-        let answer: Value = serde_json::from_slice(self.post("/token", &form).await?.body()).ok()?;
+        let answer: Value = serde_json::from_slice(self.post("/token", &form).await?.body()).unwrap();
         for name in ["access_token", "id_token"] {
             let Some(token) = answer.get(name).and_then(Value::as_str) else {
                 self.figures.failed.push(format!("/token: no {name}"));
@@ -104,7 +105,7 @@ impl Client {
             self.verify(name, token).await;
         }
         self.figures.logins += 1;
-        let access = answer["access_token"].as_str()?.to_owned();
+        let access = answer["access_token"].as_str().unwrap().to_owned();
         self.userinfo(&access).await;
         // One from before, which an older key may have signed, still verifies and maps back.
         self.earlier.push_back((Instant::now(), access));
@@ -172,8 +173,9 @@ impl Client {
     }
 
     async fn post(&mut self, target: &str, form: &[(&str, &str)]) -> Option<Response<Bytes>> {
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        let body = body.extend_pairs(form).finish();
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
         let mut request = Request::post(format!("{}{target}", self.url))
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         if target == "/token" {
@@ -198,6 +200,16 @@ impl Client {
         self.figures.failed.push(failed);
         None
     }
+}
+
+/// The code in the redirect to the client.
+fn code(answer: &Response<Bytes>) -> Option<String> {
+    let location = answer.headers().get(header::LOCATION)?.to_str().ok()?;
+    let (_, query) = location.split_once('?')?;
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    parameters
+        .find(|(name, _)| name == "code")
+        .map(|(_, code)| code.into_owned())
 }
 
 async fn read(

@@ -134,7 +134,7 @@ async fn a_new_key_is_published_everywhere_before_it_signs_and_the_old_one_as_lo
 
     // The files reach one replica at once and the other 5 minutes later.
     let signing = one.folder.path().join("own/signing");
-    KeyRing::rotate(&signing, replicas.clock.now(), BEFORE).unwrap();
+    KeyRing::rotate(&signing, &replicas.clock, BEFORE).unwrap();
     one.reloaded().await;
     assert_eq!(replicas.key_sets().await.each_ref().map(kids), [6, 3]);
     assert_eq!(kid(&machine_token(one).await), kid(&first));
@@ -244,7 +244,7 @@ async fn the_dashboard_says_what_comes_next() {
             .text()
     };
     assert!(page().await.contains("No rotation is under way."));
-    KeyRing::rotate(&one.folder.path().join("own/signing"), replicas.clock.now(), BEFORE).unwrap();
+    KeyRing::rotate(&one.folder.path().join("own/signing"), &replicas.clock, BEFORE).unwrap();
     let secret = one.folder.path().join("own/capsule.key");
     rotate_capsule_secret(&secret, replicas.clock.now(), BEFORE).unwrap();
     one.reloaded().await;
