@@ -67,12 +67,14 @@ fn names_a_file(key: &str) -> bool {
     ) {
         return false;
     }
-    match steps.as_slice() {
-        [.., "file" | "ca" | "certificate"] => true,
-        ["listen" | "admin", "tls", "key"] => true,
-        ["upstream", "preset"] | ["geo", "database"] | ["denial", "page"] => true,
-        _ => false,
-    }
+    matches!(
+        steps.as_slice(),
+        [.., "file" | "ca" | "certificate"]
+            | ["listen" | "admin", "tls", "key"]
+            | ["upstream", "preset"]
+            | ["geo", "database"]
+            | ["denial", "page"]
+    )
 }
 
 #[cfg(test)]

@@ -52,7 +52,6 @@ pub struct Refused {
 
 impl Reloading {
     /// The way, and its other end: who asks, and where to say how things stand.
-    #[expect(clippy::type_complexity, reason = "both ends of two channels")]
     pub fn new(standing: Standing) -> (Self, mpsc::Receiver<oneshot::Sender<Attempt>>, watch::Sender<Standing>) {
         let (asks, asked) = mpsc::channel(1);
         let (said, standing) = watch::channel(standing);

@@ -154,10 +154,7 @@ async fn a_new_address_is_bound_before_the_old_one_is_let_go() {
     let world = world().await;
     let held = world.hook.hold(Trigger::PreSignup);
     let (old, new) = (world.address, free_address().await);
-    let in_flight = tokio::spawn({
-        let call = reqwest_like(&world.url);
-        async move { call.await }
-    });
+    let in_flight = tokio::spawn(signup_at(&world.url));
     world.hook.was_asked(Trigger::PreSignup).await;
     world.change(&format!("address = \"{old}\""), &format!("address = \"{new}\""));
     world.reloaded().await;
@@ -174,7 +171,7 @@ async fn a_new_address_is_bound_before_the_old_one_is_let_go() {
 }
 
 /// Signs somebody up, apart from the world's borrows.
-fn reqwest_like(url: &str) -> impl Future<Output = u16> + use<> {
+fn signup_at(url: &str) -> impl Future<Output = u16> + use<> {
     let client = crate::world::client::Client::new(url);
     async move {
         let fields = [
