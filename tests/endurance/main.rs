@@ -3,6 +3,8 @@
 //!
 //! `cargo test --test endurance` runs it against the real binary, with the demo's provider behind it, and prints the figures.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
+
 mod client;
 
 use std::{
