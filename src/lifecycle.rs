@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{mpsc, oneshot, watch},
     task::spawn_blocking,
 };
@@ -29,17 +29,47 @@ pub(crate) struct Lifecycle {
     refused: Option<Arc<Config>>,
 }
 
-/// Waits for SIGTERM or SIGINT; SIGHUP loads the configuration again.
-pub(crate) async fn signals(reloading: &Reloading) -> io::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hangup = signal(SignalKind::hangup())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hangup.recv() => {
-                tracing::info!("SIGHUP: the configuration is loaded again");
-                reloading.ask().await;
+/// The signals that the process listens to. From when this is made none of them ends it by itself.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    /// SIGTERM and SIGINT, which end the server.
+    pub(crate) fn to_end() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: None,
+        })
+    }
+
+    /// SIGHUP as well, which loads the configuration again.
+    pub(crate) fn to_end_and_reload() -> io::Result<Self> {
+        Ok(Self {
+            hangup: Some(signal(SignalKind::hangup())?),
+            ..Self::to_end()?
+        })
+    }
+
+    /// Returns when the server is to end.
+    pub(crate) async fn end(mut self, reloading: &Reloading) {
+        loop {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = hangup => {
+                    tracing::info!("SIGHUP: the configuration is loaded again");
+                    reloading.ask().await;
+                }
             }
         }
     }
@@ -114,7 +144,7 @@ impl Lifecycle {
                 tracing::info!(%revision, "the configuration is the one that runs: revision {revision}")
             }
             Attempt::Refused(why) => {
-                tracing::error!(%revision, "the configuration was refused, revision {revision} runs on: {why}");
+                tracing::error!(%revision, "the configuration was refused, revision {revision} runs on: {}", in_a_line(why));
             }
         }
         self.standing.send_modify(|standing| {
@@ -194,11 +224,24 @@ fn fits(config: &Config, running: &Config) -> Result<(), ConfigErrors> {
         return Ok(());
     }
     let finding = |change: &&Change| {
-        let message = format!("`{}` is not what runs, and counts only from a start on", change.key);
-        Misconfigured::new(config.place_of(change), message)
+        let place = config.place_of(change);
+        let section = place.split('.').next().unwrap_or_default();
+        let key = place.rsplit('.').next().unwrap_or_default();
+        let message = format!("`{key}` in `[{section}]` is not what runs, and counts only from a start on");
+        Misconfigured::new(place.clone(), message)
             .hint("restart Tollgate, or take this change back: a configuration is applied as a whole")
     };
     Err(config.errors(&late.iter().map(finding).collect::<Vec<_>>()))
+}
+
+/// What is wrong without the lines of the file that it points at: a line of the log is one line.
+fn in_a_line(why: &str) -> String {
+    let is_excerpt = |line: &str| {
+        let rest = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        rest.starts_with('|')
+    };
+    let lines = why.lines().filter(|line| !line.is_empty() && !is_excerpt(line));
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 /// Reads files where no request waits for it. `None` only where that panicked.

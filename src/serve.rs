@@ -3,7 +3,7 @@
 mod build;
 mod front;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::{
     config::{Config, ConfigErrors},
     dashboard::{self, Dashboard, Ended, Installation, Reloading},
     gate::Gate,
-    lifecycle::{self, Lifecycle},
+    lifecycle::{Lifecycle, Signals},
     listen::Settings,
     misconfigured::Misconfigured,
 };
@@ -55,12 +55,11 @@ impl Running {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT, then stops as above; loads the configuration again at SIGHUP.
-    pub async fn until_signal(self) -> io::Result<()> {
-        lifecycle::signals(&self.reloading).await?;
+    /// Serves until a signal says that it is to end, then stops as above.
+    pub(crate) async fn until(self, signals: Signals) {
+        signals.end(&self.reloading).await;
         tracing::info!("stopping: no more connections are taken, requests in flight finish");
         self.stop().await;
-        Ok(())
     }
 }
 

@@ -88,7 +88,8 @@ struct Page {
     file: String,
     revision: String,
     since: String,
-    refused: Option<(String, String)>,
+    /// When, and what is wrong, line by line.
+    refused: Option<(String, Vec<String>)>,
     /// What came of the button, with its icon.
     result: Option<(&'static str, &'static str)>,
 }
@@ -121,7 +122,10 @@ fn answer(console: &Console, visitor: &Visitor, attempt: Option<&Attempt>) -> Re
         file: console.installation.file.clone(),
         revision,
         since: moment(since),
-        refused: refused.map(|refused| (moment(refused.at), refused.why)),
+        refused: refused.map(|refused| {
+            let lines = refused.why.lines().map(str::to_owned);
+            (moment(refused.at), lines.collect())
+        }),
         result: attempt.map(|attempt| match attempt {
             Attempt::Applied => (
                 "ok",

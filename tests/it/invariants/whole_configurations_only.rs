@@ -185,7 +185,12 @@ async fn what_needs_a_restart_is_named_and_nothing_else_of_the_file_is_applied()
     let Attempt::Refused(why) = world.reload().await else {
         panic!("it was applied");
     };
-    for about in ["`audit.store`", "`log.level`", "restart Tollgate", "proxy.toml:"] {
+    for about in [
+        "`store` in `[audit]`",
+        "`level` in `[log]`",
+        "restart Tollgate",
+        "proxy.toml:",
+    ] {
         assert!(why.contains(about), "{about}: {why}");
     }
     assert_eq!(world.standing().revision, world.config.revision);

@@ -54,6 +54,7 @@ async fn the_button_applies_the_file_and_says_what_came_of_it() {
         "{answer}"
     );
     assert!(answer.contains("`on_failure` must be `deny` or `allow`"), "{answer}");
+    assert!(answer.contains("\nhint: "), "line by line: {answer}");
     let overview = shown(&dashboard, "/").await;
     assert!(
         overview.contains("The configuration on the disk was refused") && overview.contains("/configuration"),
