@@ -26,7 +26,7 @@ use crate::{metrics::Metrics, misconfigured::Misconfigured};
 pub struct Telemetry(Option<Arc<Sink>>);
 
 struct Sink {
-    processor: BatchSpanProcessor,
+    processor: Arc<BatchSpanProcessor>,
     scope: InstrumentationScope,
     sample: f64,
 }
@@ -68,7 +68,7 @@ impl Telemetry {
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         Ok(Self(Some(Arc::new(Sink {
-            processor,
+            processor: Arc::new(processor),
             scope,
             sample,
         }))))
@@ -100,6 +100,15 @@ impl Telemetry {
         if !matches!(closed, Ok(Ok(()))) {
             tracing::warn!("the last spans did not reach the collector");
         }
+    }
+}
+
+/// Sends what is queued when nobody can record any more: after a reload with another collector.
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let processor = Arc::clone(&self.processor);
+        // It waits for the collector. One that was closed has nothing to say.
+        std::thread::spawn(move || processor.shutdown_with_timeout(LAST_WORDS));
     }
 }
 

@@ -26,7 +26,7 @@ fn anything(bytes: &[u8]) {
         added: Map::from_iter([("plan".to_owned(), Value::from(text))]),
         ..AccessWrap::default()
     });
-    let Ok(sealed) = ours().wrap(&wrap) else { return };
+    let Ok(sealed) = ours().wrap(&wrap, now()) else { return };
     let restored = ours().restore(&sealed).expect("what was sealed opens");
     assert_eq!(restored.original, text);
     assert_eq!(restored.added.get("plan").and_then(Value::as_str), Some(text));
@@ -59,10 +59,17 @@ fn sealed() -> &'static [String] {
             claims: claims.clone(),
             ..AccessWrap::default()
         });
-        let now = Timestamp::from_second(4_000_000_000).expect("a time");
-        let jwt = ours().opaque_token("opaque", claims, &Map::new(), None, now);
-        vec![ours().wrap(&wrap).expect("a wrap"), jwt.expect("a JWT with a capsule")]
+        let jwt = ours().opaque_token("opaque", claims, &Map::new(), None, now());
+        vec![
+            ours().wrap(&wrap, now()).expect("a wrap"),
+            jwt.expect("a JWT with a capsule"),
+        ]
     })
+}
+
+/// When every key signs.
+fn now() -> Timestamp {
+    Timestamp::from_second(4_000_000_000).expect("a time")
 }
 
 fn ours() -> &'static Reissuer {

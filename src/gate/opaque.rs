@@ -70,7 +70,7 @@ impl Gate {
             told: add.id_token.clone(),
             claims,
         });
-        self.reissuer.wrap(&wrap).map_err(|e| unsigned(&e))
+        self.reissuer.wrap(&wrap, self.clock.now()).map_err(|e| unsigned(&e))
     }
 
     /// The claims of RFC 9068 §2.2, each from where it is known. None is made up: an error says what is not known.

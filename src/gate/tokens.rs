@@ -347,7 +347,10 @@ impl Gate {
                     verdicts: allowed.remember,
                 };
                 let original = original.clone();
-                Some(self.reissuer.wrap(&Wrap::Refresh(RefreshWrap { original, memory }))?)
+                Some(
+                    self.reissuer
+                        .wrap(&Wrap::Refresh(RefreshWrap { original, memory }), self.clock.now())?,
+                )
             }
             _ => None,
         };

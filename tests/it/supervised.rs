@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::world::keys;
 
 #[test]
-fn systemd_is_told_when_it_serves_and_when_it_stops() {
+fn systemd_is_told_when_it_serves_when_it_reloads_and_when_it_stops() {
     let unit = Unit::new();
     let (mut server, told) = unit.started();
     let health = unit.says(&["health"]);
@@ -24,7 +24,15 @@ fn systemd_is_told_when_it_serves_and_when_it_stops() {
         (Some(0), &b"ready\n"[..])
     );
 
-    server.terminate();
+    server.signal("HUP");
+    let reloading = next(&told);
+    assert!(
+        reloading.contains("RELOADING=1\n") && reloading.contains("MONOTONIC_USEC="),
+        "{reloading}"
+    );
+    assert_eq!(next(&told), "READY=1\n");
+
+    server.signal("TERM");
     let stopping = next(&told);
     assert!(stopping.contains("STOPPING=1\n"), "{stopping}");
     assert!(server.0.wait().unwrap().success());
@@ -39,7 +47,7 @@ fn connections_that_wait_at_a_socket_of_systemd_are_served_across_a_restart() {
         assert!(answer(&mut health).starts_with("HTTP/1.1 200 "));
         // The upstream is not there; who answers is Tollgate.
         assert!(answer(&mut page).starts_with("HTTP/1.1 502 "));
-        server.terminate();
+        server.signal("TERM");
         assert!(server.0.wait().unwrap().success());
     }
 }
@@ -187,9 +195,9 @@ impl Unit {
 }
 
 impl Server {
-    fn terminate(&self) {
+    fn signal(&self, name: &str) {
         let told = Command::new("/bin/sh")
-            .args(["-c", &format!("kill -TERM {}", self.0.id())])
+            .args(["-c", &format!("kill -{name} {}", self.0.id())])
             .status();
         assert!(told.unwrap().success());
     }
