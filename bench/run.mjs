@@ -1,5 +1,5 @@
 // Tollgate beside its peers: the same upstream, the same load, one core for the proxy and another one for everything else, in turns.
-//   node run.mjs [--rounds N] [--seconds N] [--only WORK…] [--json] [--smoke]
+//   node run.mjs [--rounds N] [--seconds N] [--only WORK…] [--json] [--smoke] [--profile]
 
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -19,6 +19,7 @@ const { values: options } = parseArgs({
     only: { type: 'string', multiple: true },
     json: { type: 'boolean', default: false },
     smoke: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
   },
 });
 const rounds = options.smoke ? 1 : Number(options.rounds);
@@ -50,7 +51,9 @@ async function measure(name, extra, { path, post }) {
     // Connections are opened, keys fetched, code paths warm.
     await wrk({ ...load, seconds: 1 });
     const before = program.cpu();
+    const profile = options.profile && program.profile(seconds);
     const { requests, failed, seconds: took } = await wrk({ ...load, seconds });
+    await profile;
     const cpu = program.cpu() - before;
     if (failed || !requests) throw new Error(`${name}: ${failed} of ${requests} requests failed; see ${run}`);
     return { cpu_us: (cpu / requests) * 1e6, rps: requests / took, memory_mib: program.memory() / 2 ** 20, ready_ms: ready };
@@ -89,16 +92,17 @@ async function main() {
   for (let round = 0; round < rounds; round += 1) {
     for (const [work, { peers, ...load }] of chosen) {
       for (const [name, extra] of peers) {
-        if (!installed[name.split('-')[0]]) continue;
+        if (!installed[name.split('-')[0]] || (options.profile && name !== 'tollgate')) continue;
         const figure = await measure(name, extra, load);
         (figures[work][name] ??= []).push(figure);
         if (!options.json) console.error(`round ${round + 1}  ${work.padEnd(14)} ${name.padEnd(12)} ${figure.cpu_us.toFixed(1)} µs CPU, ${figure.rps.toFixed(0)} requests/s`);
       }
     }
   }
-  const halfLoad = figures.consult?.tollgate && (await latency(Math.max(10, Math.round(median(figures.consult.tollgate.map(({ rps }) => rps)) / 2))));
+  const halfLoad = !options.profile && figures.consult?.tollgate && (await latency(Math.max(10, Math.round(median(figures.consult.tollgate.map(({ rps }) => rps)) / 2))));
   const result = { date: new Date().toISOString().slice(0, 10), machine: `${cpus()[0].model}, ${cpus().length} cores`, rounds, seconds, versions: installed, figures, latency: halfLoad };
   console.log(options.json ? JSON.stringify(result, null, 2) : table(result));
+  if (options.profile) console.log(`What perf saw is in ${run}/tollgate-*.perf: perf report --children -i FILE`);
 }
 
 try {

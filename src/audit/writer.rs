@@ -131,7 +131,7 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let call = Call {
             drafts: entries
-                .iter()
+                .into_iter()
                 .map(|entry| Draft::redacted(entry, &self.rules))
                 .collect(),
             reply,
