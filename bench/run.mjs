@@ -1,16 +1,16 @@
 // Tollgate beside its peers: the same upstream, the same load, one core for the proxy and another one for everything else, in turns.
 //   node run.mjs [--rounds N] [--seconds N] [--only WORK…] [--json] [--smoke] [--profile]
 
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { vegeta, wrk } from './lib/load.mjs';
-import { filled, installed, start } from './lib/peers.mjs';
-import { answering, freePorts, Program, stopAll } from './lib/processes.mjs';
+import { installed, start } from './lib/peers.mjs';
+import { answering, freePorts, stopAll } from './lib/processes.mjs';
 import { median, table } from './lib/report.mjs';
-import { realm } from './lib/tokens.mjs';
+import { page, startStub, token } from './lib/stub.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -25,8 +25,6 @@ const { values: options } = parseArgs({
 const rounds = options.smoke ? 1 : Number(options.rounds);
 const seconds = options.smoke ? 1 : Number(options.seconds);
 const [proxyCore, otherCore] = [0, 1];
-const page = '/page';
-const token = (realm) => `/realms/${realm}/protocol/openid-connect/token`;
 
 /** The works: what is asked for, and by whom it is done. The first one is what the others are compared with. */
 const works = {
@@ -39,7 +37,6 @@ const works = {
 
 const run = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
 const [port, upstream, hook] = await freePorts(3);
-const origin = `http://127.0.0.1:${port}`;
 const place = { run, port, upstream, hook };
 
 /** One peer at one work, once. */
@@ -79,12 +76,7 @@ async function latency(rate) {
 }
 
 async function main() {
-  const [rs, es] = [await realm(origin, 'bench', 'RS256'), await realm(origin, 'es', 'ES256')];
-  const answers = { discovery: rs.discovery, jwks: rs.jwks, tokens: rs.tokens, discoveryEs: es.discovery, discoveryOpaque: rs.discovery.replaceAll('/realms/bench', '/realms/opaque'), jwksEs: es.jwks, tokensEs: es.tokens };
-  mkdirSync(join(run, 'stub'));
-  const conf = filled('stub.conf', { ...place, ...answers, page: 'x'.repeat(1024) }, join(run, 'stub.conf'));
-  const stub = new Program('stub', otherCore, 'nginx', ['-c', conf], place);
-  await answering(upstream, page, stub);
+  await startStub(otherCore, place);
 
   const chosen = Object.entries(works).filter(([name]) => !options.only || options.only.some((part) => name.includes(part)));
   const figures = Object.fromEntries(chosen.map(([name]) => [name, {}]));

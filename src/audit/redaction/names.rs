@@ -1,5 +1,9 @@
 //! Which member names stand for secrets.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 /// What a member's name says of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -21,7 +25,7 @@ pub(super) fn meaning(name: &str) -> Meaning {
     if words().last().is_some_and(|last| PLAIN_ENDINGS.contains(&last)) {
         return Meaning::Plain;
     }
-    if SECRET_PARTS.iter().any(|part| joined.contains(part)) {
+    if PARTS.is_match(&joined) {
         return Meaning::Secret;
     }
     let mut before = "";
@@ -61,6 +65,10 @@ fn words(name: &str) -> (String, Vec<usize>) {
     }
     (joined, ends)
 }
+
+/// All of [`SECRET_PARTS`] at one glance.
+static PARTS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&SECRET_PARTS.join("|")).expect("words are a pattern, compiled in every test"));
 
 /// Anywhere in the name, whatever stands around them.
 const SECRET_PARTS: [&str; 16] = [
