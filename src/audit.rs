@@ -36,7 +36,7 @@ use crate::{clock::Clock, metrics::Metrics, misconfigured::Misconfigured};
 
 pub use self::{
     chain::{Hash, Head},
-    entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
+    entry::{Call, ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind, Refused},
     export::Format,
     heads::{Heads, Settings as HeadsSettings},
     histogram::Histogram,

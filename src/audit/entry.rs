@@ -1,14 +1,15 @@
 //! What the gate hands in.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{net::IpAddr, str::FromStr, time::Duration};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::retention::Removed;
 use crate::{
     event::{Context, Event, Trigger},
-    verdict::{Consultation, DecidedBy, Effect, Verdict},
+    verdict::{Attempt, ClaimsMember, Consultation, DecidedBy, Effect, Failure, RefusedClaim, Verdict},
 };
 
 /// What a record is about.
@@ -108,13 +109,16 @@ pub struct Entry {
     /// How long that took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// Each of those calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Call>,
     /// The event that was sent, or would have been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Value>,
     /// The answer that came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
-    /// The names of the claims that were added and replaced.
+    /// The names of the claims that were added, replaced and refused.
     #[serde(default, skip_serializing_if = "ClaimChanges::is_empty")]
     pub claims: ClaimChanges,
     /// Warnings of the endpoint and our own.
@@ -150,6 +154,21 @@ pub struct Fault {
     pub detail: String,
 }
 
+/// One call of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// When it began.
+    pub time: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// The HTTP status, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong; absent when its answer was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Fault>,
+}
+
 /// The names of changed claims, by token.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -172,6 +191,18 @@ pub struct ClaimNames {
     /// The upstream's token had another value.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<String>,
+    /// The interceptor may not set them as it did, so that nothing of its answer was taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// A claim that was not taken, and the reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its name.
+    pub name: String,
+    /// What one says of it: `may not be set by an interceptor`.
+    pub why: String,
 }
 
 impl Entry {
@@ -198,6 +229,7 @@ impl Entry {
             status: None,
             attempts: None,
             duration_ms: None,
+            calls: Vec::new(),
             event: None,
             answer: None,
             claims: ClaimChanges::default(),
@@ -211,20 +243,25 @@ impl Entry {
     /// The record of one interceptor's part in a verdict on `event`.
     pub fn of_consult(event: &Event, consultation: &Consultation) -> Self {
         let additions = &consultation.additions;
+        let refused = |members: &[ClaimsMember]| {
+            let refused = consultation
+                .refused
+                .iter()
+                .filter(|claim| members.contains(&claim.member));
+            refused.map(Refused::of).collect()
+        };
         Self {
             interceptor: Some(consultation.interceptor.clone()),
             consult_id: Some(consultation.id.clone()),
             decision: Some(consultation.effect),
             decided_by: Some(Decider::Interceptor(consultation.decided_by)),
-            failure: consultation.failure.as_ref().map(|failure| Fault {
-                kind: word(&failure.kind),
-                detail: failure.detail.clone(),
-            }),
+            failure: consultation.failure.as_ref().map(Fault::of),
             message: consultation.message.clone(),
             reason: consultation.reason.clone(),
             status: consultation.status,
-            attempts: Some(consultation.attempts),
-            duration_ms: Some(u64::try_from(consultation.duration.as_millis()).unwrap_or(u64::MAX)),
+            attempts: Some(consultation.calls()),
+            duration_ms: Some(millis(consultation.duration)),
+            calls: consultation.attempts.iter().map(Call::of).collect(),
             event: serde_json::to_value(event).ok(),
             answer: consultation.answer.clone(),
             claims: ClaimChanges {
@@ -234,10 +271,16 @@ impl Entry {
                         event.data.get("claims").and_then(|c| c.get("access_token")),
                         event.data.get("m2m_token_claims").and_then(|c| c.get("claims")),
                     ],
+                    refused(&[ClaimsMember::Both, ClaimsMember::AccessToken]),
                 ),
                 id_token: ClaimNames::of(
                     &additions.id_token,
                     &[event.data.get("claims").and_then(|c| c.get("id_token"))],
+                    refused(match event.trigger {
+                        // Elsewhere there is no ID token that what is meant for both could go into.
+                        Trigger::PreSessionCreation => &[ClaimsMember::Both, ClaimsMember::IdToken],
+                        _ => &[ClaimsMember::IdToken],
+                    }),
                 ),
             },
             warnings: consultation.warnings.clone(),
@@ -375,15 +418,48 @@ impl ClaimChanges {
 impl ClaimNames {
     /// Whether no claim of this token was changed.
     pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.replaced.is_empty()
+        self.added.is_empty() && self.replaced.is_empty() && self.refused.is_empty()
     }
 
-    fn of(additions: &Map<String, Value>, upstream: &[Option<&Value>]) -> Self {
+    fn of(additions: &Map<String, Value>, upstream: &[Option<&Value>], refused: Vec<Refused>) -> Self {
         let (replaced, added) = additions
             .keys()
             .cloned()
             .partition(|name| upstream.iter().flatten().any(|claims| claims.get(name).is_some()));
-        Self { added, replaced }
+        Self {
+            added,
+            replaced,
+            refused,
+        }
+    }
+}
+
+impl Refused {
+    fn of(claim: &RefusedClaim) -> Self {
+        Self {
+            name: claim.name.clone(),
+            why: claim.why.clone(),
+        }
+    }
+}
+
+impl Fault {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            kind: word(&failure.kind),
+            detail: failure.detail.clone(),
+        }
+    }
+}
+
+impl Call {
+    fn of(attempt: &Attempt) -> Self {
+        Self {
+            time: attempt.started,
+            duration_ms: millis(attempt.duration),
+            status: attempt.status,
+            failure: attempt.failure.as_ref().map(Fault::of),
+        }
     }
 }
 
@@ -397,6 +473,10 @@ impl FromStr for Kind {
             )
         })
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The one word that stands for an enum's value in JSON.
