@@ -277,6 +277,28 @@ impl Reader {
         Ok(count)
     }
 
+    /// Writes the next of the records that `query` asks for, oldest first, from behind the number in `after`: at most as many as `limit` says, found
+    /// in a bounded number of look-ups. Returns behind which number to go on; `None` when nothing is left. The caller begins with
+    /// [`Format::begin`], and may take its time between the parts: no snapshot of the store is held meanwhile.
+    pub fn export_part(
+        &self,
+        query: &Query,
+        format: Format,
+        now: Timestamp,
+        out: &mut impl Write,
+    ) -> Result<Option<u64>, ReadError> {
+        let mut last = query.after;
+        let stopped = self.each_within(query, Way::Forth, EFFORT, now, |found| {
+            last = Some(found.as_ref().map_or_else(|seq| *seq, |record| record.seq));
+            Ok(format.write(&found, out)?)
+        })?;
+        Ok(match stopped {
+            Stopped::AtTheEnd => None,
+            Stopped::Enough => last,
+            Stopped::Tired(at) => Some(at.saturating_sub(1)),
+        })
+    }
+
     /// The records that [`Reader::show`] writes. One that can no longer be read is left out.
     pub fn named(&self, name: &str) -> Result<Vec<Record>, ReadError> {
         let found = self.find(name)?.into_iter();
@@ -348,15 +370,26 @@ impl Reader {
         query: &Query,
         way: Way,
         now: Timestamp,
-        mut take: impl FnMut(Found) -> Result<(), ReadError>,
+        take: impl FnMut(Found) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
+        self.each_within(query, way, usize::MAX, now, take).map(drop)
+    }
+
+    fn each_within(
+        &self,
+        query: &Query,
+        way: Way,
+        effort: usize,
+        now: Timestamp,
+        mut take: impl FnMut(Found) -> Result<(), ReadError>,
+    ) -> Result<Stopped, ReadError> {
         let mut left = query.count();
         if left == 0 {
-            return Ok(());
+            return Ok(Stopped::Enough);
         }
         let hashed = self.hashed(query);
         let filter = query.filter(now, hashed.as_deref());
-        let walked = sqlite::walk(&self.connection, &filter, way, usize::MAX, |found| {
+        let walked = sqlite::walk(&self.connection, &filter, way, effort, |found| {
             take(found).map_err(Ended::Taking)?;
             left -= 1;
             Ok(if left == 0 {
@@ -366,7 +399,7 @@ impl Reader {
             })
         });
         match walked {
-            Ok(_) => Ok(()),
+            Ok(stopped) => Ok(stopped),
             Err(Ended::Taking(error)) => Err(error),
             Err(Ended::Reading(error)) => Err(self.failed(error)),
         }
