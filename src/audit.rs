@@ -112,8 +112,8 @@ impl Audit {
     ) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
         let outlets = sink::outlets(settings, base)?;
-        let writer = writer::Writer::start(&path, settings, base, clock, metrics)?;
-        let sinks = sink::Sinks::start(outlets, settings, base, &writer.head())?;
+        let writer = writer::Writer::start(&path, settings, base, clock, metrics.clone())?;
+        let sinks = sink::Sinks::start(outlets, settings, base, &writer.head(), &metrics)?;
         Ok(Self {
             writer,
             sinks: Arc::new(sinks),

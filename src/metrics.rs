@@ -7,7 +7,15 @@ mod catalogue;
 mod family;
 mod words;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
@@ -43,6 +51,8 @@ pub struct Known<'a> {
     pub interceptors: Vec<(&'a str, Trigger)>,
     /// The names of all routes.
     pub operations: Vec<&'a str>,
+    /// The names of all audit sinks.
+    pub sinks: Vec<&'a str>,
 }
 
 /// All series. Cheap to clone; clones count into the same.
@@ -62,6 +72,7 @@ struct Series {
     in_flight: IntGauge,
     refusals: Tally,
     reissued: Tally,
+    wrapped: Tally,
     unverified: Tally,
     native: Tally,
     sightings: Tally,
@@ -74,12 +85,16 @@ struct Series {
     audit_failures: Tally,
     audit_commit_duration: Histogram,
     audit_failing: IntGauge,
+    /// The number of the audit's last record.
+    audit_head: AtomicU64,
+    sinks: HashMap<String, OfSink>,
     connections: IntGauge,
     accepted: Tally,
     handshakes: Tally,
     key_since: IntGaugeVec,
     key_next: IntGaugeVec,
     exports: Tally,
+    spans_dropped: Tally,
 }
 
 struct OfInterceptor {
@@ -88,6 +103,14 @@ struct OfInterceptor {
     attempts: IntCounter,
     fail_open: IntCounter,
     breaker: IntGauge,
+}
+
+/// The number that a sink has come to is kept, since how far it lags is not for it to say: it may hang.
+struct OfSink {
+    at: AtomicU64,
+    lag: IntGauge,
+    records: Tally,
+    failures: IntCounter,
 }
 
 struct OfOperation {
@@ -115,6 +138,7 @@ impl Metrics {
             in_flight: the::IN_FLIGHT.gauge(all),
             refusals: the::REFUSALS.tally(all),
             reissued: the::REISSUED.tally(all),
+            wrapped: the::WRAPPED_TOKENS.tally(all),
             unverified: the::UNVERIFIED.tally(all),
             native: the::NATIVE.tally(all),
             sightings: the::SIGHTINGS.tally(all),
@@ -129,12 +153,15 @@ impl Metrics {
                 .histograms(all)
                 .with_label_values::<&str>(&[]),
             audit_failing: the::AUDIT_FAILING.gauge(all),
+            audit_head: AtomicU64::new(0),
+            sinks: of_sinks(all, &known.sinks),
             connections: the::CONNECTIONS.gauge(all),
             accepted: the::ACCEPTED.tally(all),
             handshakes: the::HANDSHAKES.tally(all),
             key_since: the::KEY_SINCE.gauges(all),
             key_next: the::KEY_NEXT.gauges(all),
             exports: the::EXPORTS.tally(all),
+            spans_dropped: the::SPANS_DROPPED.tally(all),
             registry,
         };
         Self(Arc::new(series))
@@ -147,6 +174,11 @@ impl Metrics {
 
     /// All series in Prometheus' text format, [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
+        let head = self.0.audit_head.load(Ordering::Relaxed);
+        for sink in self.0.sinks.values() {
+            let lag = head.saturating_sub(sink.at.load(Ordering::Relaxed));
+            sink.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
+        }
         TextEncoder::new()
             .encode_to_string(&self.0.registry.gather())
             .unwrap_or_else(|e| {
@@ -206,9 +238,14 @@ impl Metrics {
         self.0.refusals.add(&[fault]);
     }
 
-    /// An `access_token`, `id_token` or `statement` was signed again.
+    /// An `access_token`, `id_token`, `statement` or `logout_token` was signed again.
     pub fn reissued(&self, token: &str) {
         self.0.reissued.add(&[token]);
+    }
+
+    /// An `access_token` or `refresh_token` was sealed into a token of ours.
+    pub fn wrapped(&self, token: &str) {
+        self.0.wrapped.add(&[token]);
     }
 
     /// A token of the upstream did not verify.
@@ -259,6 +296,33 @@ impl Metrics {
         }
     }
 
+    /// The number of the audit's last record.
+    pub fn audit_head(&self, seq: u64) {
+        self.0.audit_head.store(seq, Ordering::Relaxed);
+    }
+
+    /// A sink of the audit begins behind the record with this number.
+    pub fn sink_begins(&self, sink: &str, at: u64) {
+        if let Some(series) = self.0.sinks.get(sink) {
+            series.at.store(at, Ordering::Relaxed);
+        }
+    }
+
+    /// A sink is done with the records up to this number; they were `delivered` or `missed`.
+    pub fn sink_came_to(&self, sink: &str, at: u64, outcome: &str) {
+        if let Some(series) = self.0.sinks.get(sink) {
+            let before = series.at.swap(at, Ordering::Relaxed);
+            series.records.add_many(&[outcome], at.saturating_sub(before));
+        }
+    }
+
+    /// A delivery of a sink failed.
+    pub fn sink_failed(&self, sink: &str) {
+        if let Some(series) = self.0.sinks.get(sink) {
+            series.failures.inc();
+        }
+    }
+
     /// A connection that was accepted.
     pub fn connected(&self) -> Held {
         self.0.accepted.add(&["accepted"]);
@@ -278,6 +342,11 @@ impl Metrics {
     /// A batch of spans went to the collector, or did not.
     pub fn exported(&self, well: bool) {
         self.0.exports.add(&[outcome(well)]);
+    }
+
+    /// So many spans are lost: `queue_full`, `not_sent`.
+    pub fn spans_dropped(&self, reason: &str, count: usize) {
+        self.0.spans_dropped.add_many(&[reason], count as u64);
     }
 
     /// When the key of a kind began to sign, and when the next one will, in seconds since 1970.
@@ -351,6 +420,22 @@ fn of_interceptors(registry: &Registry, known: &[(&str, Trigger)]) -> HashMap<St
             attempts: attempts.with_label_values(&labels),
             fail_open: fail_open.with_label_values(&labels),
             breaker: breaker.with_label_values(&labels),
+        };
+        ((*name).to_owned(), of)
+    };
+    known.iter().map(series).collect()
+}
+
+fn of_sinks(registry: &Registry, known: &[&str]) -> HashMap<String, OfSink> {
+    let lag = the::SINK_LAG.gauges(registry);
+    let records = the::SINK_RECORDS.counters(registry);
+    let failures = the::SINK_FAILURES.counters(registry);
+    let series = |name: &&str| {
+        let of = OfSink {
+            at: AtomicU64::new(0),
+            lag: lag.with_label_values(&[name]),
+            records: the::SINK_RECORDS.tally_of(&records, &[name]),
+            failures: failures.with_label_values(&[name]),
         };
         ((*name).to_owned(), of)
     };
