@@ -343,7 +343,7 @@ impl Reader {
             return Err(ReadError::Unknown(name.to_owned()));
         }
         let found = select(
-            "id >= ?1 AND id < ?1 || 'g' ORDER BY record.seq LIMIT 100",
+            "id >= ?1 AND id < ?1 || 'g' ORDER BY id LIMIT 100",
             &name.to_ascii_lowercase(),
         )?;
         match found.len() {

@@ -10,6 +10,7 @@ mod retention;
 mod secrets;
 mod tampering;
 mod upgrade;
+mod vouched;
 mod writing;
 
 use std::path::Path;
