@@ -9,7 +9,7 @@ const shortest = 12;
 const secrets = new Set([
   ...['password', 'password-new', 'password-confirm', 'totp', 'client_secret', 'client_assertion', 'assertion', 'code', 'code_verifier', 'device_code', 'auth_req_id'],
   ...['access_token', 'refresh_token', 'id_token', 'id_token_hint', 'subject_token', 'actor_token', 'token', 'logout_token', 'registration_access_token', 'rpt', 'ticket'],
-  ...['request', 'response', 'session_code', 'key', 'SAMLRequest', 'SAMLResponse', 'RelayState', 'pre-authorized_code', 'secret', 'value', 'login_hint_token'],
+  ...['request', 'response', 'session_code', 'key', 'SAMLRequest', 'SAMLResponse', 'RelayState', 'pre-authorized_code', 'secret', 'login_hint_token'],
 ]);
 
 /** What nobody could write without knowing it: long, and with a digit in it. */
@@ -40,6 +40,9 @@ export class Canaries {
         for (const [, name, value] of text.matchAll(/"([\w-]+)"\s*:\s*"([^"\\]{16,})"/g)) if (secrets.has(name)) keep(name, value);
         for (const [, name, value] of text.matchAll(/name="([\w-]+)"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{16,})\r\n--/g)) if (secrets.has(name)) keep(`${name} (multipart)`, value);
       }
+      // A credential in the admin API, whichever of its members comes first.
+      for (const [, value] of body.matchAll(/"type"\s*:\s*"password"[^{}]*?"value"\s*:\s*"([^"\\]+)"/g)) keep('credential', value);
+      for (const [, value] of body.matchAll(/"value"\s*:\s*"([^"\\]+)"[^{}]*?"type"\s*:\s*"password"/g)) keep('credential', value);
       const [scheme, presented = ''] = (headers.authorization ?? '').split(' ');
       if (presented) keep(`${scheme.toLowerCase()} credentials`, presented);
       if (headers.dpop) keep('DPoP proof', headers.dpop);

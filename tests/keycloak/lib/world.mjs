@@ -131,8 +131,9 @@ export class World {
 
   /** Ends what was started, and leaves the canaries and what Tollgate told the interceptors for the scan after the last suite. */
   async close() {
+    // Where it was ended, it is started once more, to be looked at. What never ran has nothing to show; the last suite misses it then.
+    if (this.tollgate.child && !this.tollgate.child.running) await this.tollgate.start().catch(() => undefined);
     const dashboard = this.tollgate.child?.running && dashboardOf(this.tollgate.log);
-    // A test that breaks off in the middle may leave nothing to look at; the last suite misses it then.
     if (dashboard) await saveDashboard(dashboard, this.folder);
     await this.tollgate.stop();
     this.canaries.gather(this.hop.exchanges);
