@@ -97,7 +97,7 @@ bodies = ["form"]
 [route.facts]
 "user.email" = "form:email"
 "user.name" = "form:name"
-"realm" = "form:realm"
+"context.realm" = "form:realm"
 
 [[route]]
 name = "invite"
