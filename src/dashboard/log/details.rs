@@ -67,7 +67,9 @@ struct ShownCall {
     duration: String,
     /// `ok` or `fail`.
     icon: &'static str,
+    /// `answered`, or how it failed in one word.
     outcome: String,
+    detail: String,
 }
 
 pub(super) async fn page(
@@ -175,10 +177,15 @@ fn calls(entry: &Entry) -> Vec<ShownCall> {
         status: call.status.map(|status| status.to_string()).unwrap_or_default(),
         duration: format!("{} ms", call.duration_ms),
         icon: if call.failure.is_none() { "ok" } else { "fail" },
-        outcome: match &call.failure {
-            Some(failure) => format!("{}: {}", failure.kind, failure.detail),
-            None => "answered".to_owned(),
-        },
+        outcome: call
+            .failure
+            .as_ref()
+            .map_or_else(|| "answered".to_owned(), |failure| failure.kind.clone()),
+        detail: call
+            .failure
+            .as_ref()
+            .map(|failure| failure.detail.clone())
+            .unwrap_or_default(),
     });
     calls.collect()
 }

@@ -223,7 +223,7 @@ async fn every_call_of_an_endpoint_is_shown_with_its_outcome() {
     let shown = text(&world.dashboard(), &format!("/log/{}", record.seq)).await;
     assert!(shown.contains("Calls of the endpoint"), "{shown}");
     assert_eq!(
-        shown.matches("down: the endpoint answered 503").count(),
+        shown.matches("the endpoint answered 503").count(),
         3,
         "both calls, and the decision"
     );
