@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod family;
+mod sinks;
 mod words;
 
 use std::{
@@ -24,6 +25,7 @@ pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
+    sinks::{OfSink, of_sinks},
     words::{FAMILIES, TRIGGERS},
 };
 use crate::{
@@ -105,14 +107,6 @@ struct OfInterceptor {
     breaker: IntGauge,
 }
 
-/// The number that a sink has come to is kept, since how far it lags is not for it to say: it may hang.
-struct OfSink {
-    at: AtomicU64,
-    lag: IntGauge,
-    records: Tally,
-    failures: IntCounter,
-}
-
 struct OfOperation {
     answers: Tally,
     duration: Histogram,
@@ -175,10 +169,7 @@ impl Metrics {
     /// All series in Prometheus' text format, [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         let head = self.0.audit_head.load(Ordering::Relaxed);
-        for sink in self.0.sinks.values() {
-            let lag = head.saturating_sub(sink.at.load(Ordering::Relaxed));
-            sink.lag.set(i64::try_from(lag).unwrap_or(i64::MAX));
-        }
+        self.0.sinks.values().for_each(|sink| sink.show(head));
         TextEncoder::new()
             .encode_to_string(&self.0.registry.gather())
             .unwrap_or_else(|e| {
@@ -304,22 +295,21 @@ impl Metrics {
     /// A sink of the audit begins behind the record with this number.
     pub fn sink_begins(&self, sink: &str, at: u64) {
         if let Some(series) = self.0.sinks.get(sink) {
-            series.at.store(at, Ordering::Relaxed);
+            series.begin(at);
         }
     }
 
     /// A sink is done with the records up to this number; they were `delivered` or `missed`.
     pub fn sink_came_to(&self, sink: &str, at: u64, outcome: &str) {
         if let Some(series) = self.0.sinks.get(sink) {
-            let before = series.at.swap(at, Ordering::Relaxed);
-            series.records.add_many(&[outcome], at.saturating_sub(before));
+            series.come_to(at, outcome);
         }
     }
 
     /// A delivery of a sink failed.
     pub fn sink_failed(&self, sink: &str) {
         if let Some(series) = self.0.sinks.get(sink) {
-            series.failures.inc();
+            series.fail();
         }
     }
 
@@ -420,22 +410,6 @@ fn of_interceptors(registry: &Registry, known: &[(&str, Trigger)]) -> HashMap<St
             attempts: attempts.with_label_values(&labels),
             fail_open: fail_open.with_label_values(&labels),
             breaker: breaker.with_label_values(&labels),
-        };
-        ((*name).to_owned(), of)
-    };
-    known.iter().map(series).collect()
-}
-
-fn of_sinks(registry: &Registry, known: &[&str]) -> HashMap<String, OfSink> {
-    let lag = the::SINK_LAG.gauges(registry);
-    let records = the::SINK_RECORDS.counters(registry);
-    let failures = the::SINK_FAILURES.counters(registry);
-    let series = |name: &&str| {
-        let of = OfSink {
-            at: AtomicU64::new(0),
-            lag: lag.with_label_values(&[name]),
-            records: the::SINK_RECORDS.tally_of(&records, &[name]),
-            failures: failures.with_label_values(&[name]),
         };
         ((*name).to_owned(), of)
     };

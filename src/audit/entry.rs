@@ -1,15 +1,18 @@
 //! What the gate hands in.
 
+mod claims;
+
 use std::{net::IpAddr, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::claims::{ClaimChanges, ClaimNames, Refused};
 use super::retention::Removed;
 use crate::{
     event::{Context, Event, Trigger},
-    verdict::{Attempt, ClaimsMember, Consultation, DecidedBy, Effect, Failure, RefusedClaim, Verdict},
+    verdict::{Attempt, ClaimsMember, Consultation, DecidedBy, Effect, Failure, Verdict},
 };
 
 /// What a record is about.
@@ -167,42 +170,6 @@ pub struct Call {
     /// What went wrong; absent when its answer was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Fault>,
-}
-
-/// The names of changed claims, by token.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClaimChanges {
-    /// Those of the access token.
-    #[serde(skip_serializing_if = "ClaimNames::is_empty")]
-    pub access_token: ClaimNames,
-    /// Those of the ID token.
-    #[serde(skip_serializing_if = "ClaimNames::is_empty")]
-    pub id_token: ClaimNames,
-}
-
-/// The names of one token's changed claims.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClaimNames {
-    /// The upstream's token had no such claim.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub added: Vec<String>,
-    /// The upstream's token had another value.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub replaced: Vec<String>,
-    /// The interceptor may not set them as it did, so that nothing of its answer was taken.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refused: Vec<Refused>,
-}
-
-/// A claim that was not taken, and the reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refused {
-    /// Its name.
-    pub name: String,
-    /// What one says of it: `may not be set by an interceptor`.
-    pub why: String,
 }
 
 impl Entry {
@@ -404,41 +371,6 @@ impl Entry {
             user_email: context.user_email.clone(),
             ip_address: context.ip_address,
             ..self
-        }
-    }
-}
-
-impl ClaimChanges {
-    /// Whether no claim was changed.
-    pub fn is_empty(&self) -> bool {
-        self.access_token.is_empty() && self.id_token.is_empty()
-    }
-}
-
-impl ClaimNames {
-    /// Whether no claim of this token was changed.
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.replaced.is_empty() && self.refused.is_empty()
-    }
-
-    fn of(additions: &Map<String, Value>, upstream: &[Option<&Value>], refused: Vec<Refused>) -> Self {
-        let (replaced, added) = additions
-            .keys()
-            .cloned()
-            .partition(|name| upstream.iter().flatten().any(|claims| claims.get(name).is_some()));
-        Self {
-            added,
-            replaced,
-            refused,
-        }
-    }
-}
-
-impl Refused {
-    fn of(claim: &RefusedClaim) -> Self {
-        Self {
-            name: claim.name.clone(),
-            why: claim.why.clone(),
         }
     }
 }

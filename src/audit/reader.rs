@@ -270,16 +270,15 @@ impl Reader {
         };
         let mut count = 0;
         format.begin(out)?;
-        self.each_way(&query, Way::Forth, now, |found| {
+        self.each_within(&query, Way::Forth, usize::MAX, now, |found| {
             count += 1;
             Ok(format.write(&found, out)?)
         })?;
         Ok(count)
     }
 
-    /// Writes the next of the records that `query` asks for, oldest first, from behind the number in `after`: at most as many as `limit` says, found
-    /// in a bounded number of look-ups. Returns behind which number to go on; `None` when nothing is left. The caller begins with
-    /// [`Format::begin`], and may take its time between the parts: no snapshot of the store is held meanwhile.
+    /// Writes the next of the records that `query` asks for, oldest first, from behind the number in `after`: at most `limit`, found in a bounded
+    /// number of look-ups. Returns behind which number to go on; `None` when nothing is left. Between parts no snapshot of the store is held.
     pub fn export_part(
         &self,
         query: &Query,
@@ -362,17 +361,7 @@ impl Reader {
         now: Timestamp,
         take: impl FnMut(Found) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        self.each_way(query, query.way(), now, take)
-    }
-
-    fn each_way(
-        &self,
-        query: &Query,
-        way: Way,
-        now: Timestamp,
-        take: impl FnMut(Found) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
-        self.each_within(query, way, usize::MAX, now, take).map(drop)
+        self.each_within(query, query.way(), usize::MAX, now, take).map(drop)
     }
 
     fn each_within(
@@ -398,11 +387,10 @@ impl Reader {
                 ControlFlow::Continue(())
             })
         });
-        match walked {
-            Ok(stopped) => Ok(stopped),
-            Err(Ended::Taking(error)) => Err(error),
-            Err(Ended::Reading(error)) => Err(self.failed(error)),
-        }
+        walked.map_err(|ended| match ended {
+            Ended::Taking(error) => error,
+            Ended::Reading(error) => self.failed(error),
+        })
     }
 
     fn hashed(&self, query: &Query) -> Option<String> {
