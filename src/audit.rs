@@ -58,6 +58,8 @@ pub use self::{
 pub struct Audit {
     writer: writer::Writer,
     sinks: Arc<sink::Sinks>,
+    /// The configuration that decides.
+    revision: Option<Arc<str>>,
 }
 
 /// Where a record stands, and its id.
@@ -117,12 +119,27 @@ impl Audit {
         Ok(Self {
             writer,
             sinks: Arc::new(sinks),
+            revision: None,
         })
+    }
+
+    /// The same audit, for what is decided under a configuration: its revision is in every record, and fields are redacted by its
+    /// rules. What else `[audit]` says counts from the next start on.
+    pub fn under(&self, revision: &str, settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
+        let mut audit = self.clone();
+        audit.writer.rules = Arc::new(settings.rules(base)?);
+        audit.revision = Some(revision.into());
+        Ok(audit)
     }
 
     /// Writes the entries, all of them or none, and returns once they are on disk, in the same order. Secrets in them are masked first.
     /// After the first poll the entries are written even when the future is dropped.
-    pub async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
+    pub async fn record(&self, mut entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
+        if let Some(revision) = &self.revision {
+            for entry in &mut entries {
+                entry.revision.get_or_insert_with(|| revision.as_ref().to_owned());
+            }
+        }
         self.writer.record(entries).await
     }
 

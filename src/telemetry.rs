@@ -31,7 +31,7 @@ pub struct Telemetry(Option<Arc<Sink>>);
 
 struct Sink {
     waiting: Waiting,
-    processor: BatchSpanProcessor,
+    processor: Arc<BatchSpanProcessor>,
     scope: InstrumentationScope,
     sample: f64,
 }
@@ -76,7 +76,7 @@ impl Telemetry {
             .build();
         Ok(Self(Some(Arc::new(Sink {
             waiting,
-            processor,
+            processor: Arc::new(processor),
             scope,
             sample,
         }))))
@@ -110,6 +110,15 @@ impl Telemetry {
         if !matches!(closed, Ok(Ok(()))) {
             tracing::warn!("the last spans did not reach the collector");
         }
+    }
+}
+
+/// Sends what is queued when nobody can record any more: after a reload with another collector.
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let processor = Arc::clone(&self.processor);
+        // It waits for the collector. One that was closed has nothing to say.
+        std::thread::spawn(move || processor.shutdown_with_timeout(LAST_WORDS));
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     status: Arc<Status>,
-    rules: Arc<Rules>,
+    pub(super) rules: Arc<Rules>,
     metrics: Metrics,
 }
 

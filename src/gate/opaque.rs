@@ -72,7 +72,10 @@ impl Gate {
             told: add.id_token.clone(),
             claims,
         });
-        let wrapped = self.reissuer.wrap(&wrap).map_err(|e| unsigned(&e))?;
+        let wrapped = self
+            .reissuer
+            .wrap(&wrap, self.clock.now())
+            .map_err(|e| unsigned(&e))?;
         self.metrics.wrapped("access_token");
         Ok(wrapped)
     }

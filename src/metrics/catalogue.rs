@@ -7,8 +7,8 @@ use super::{
         Label,
     },
     words::{
-        DECIDED_BY, DECISIONS, DOCUMENTS, DROPPED, ERRORS, FAMILIES, FAULTS, HANDED_OUT, OUTCOMES, TOKENS, TRIGGERS,
-        WRAPPED,
+        DECIDED_BY, DECISIONS, DOCUMENTS, DROPPED, ERRORS, FAMILIES, FAULTS, HANDED_OUT, OUTCOMES, RELOAD_OUTCOMES,
+        TOKENS, TRIGGERS, WRAPPED,
     },
 };
 
@@ -247,9 +247,27 @@ pub(super) const CONFIG: Family = Family {
     kind: Gauge,
     labels: &[
         Label::configured("environment", "`environment` in `proxy.toml`"),
-        Label::configured("revision", "fingerprint of `proxy.toml` and the variables laid over it"),
+        Label::configured("revision", "fingerprint of the configuration that runs"),
     ],
     help: "Always 1",
+};
+pub(super) const CONFIG_APPLIED: Family = Family {
+    name: "tollgate_config_applied_timestamp_seconds",
+    kind: Gauge,
+    labels: &[],
+    help: "Since when the configuration that runs has run",
+};
+pub(super) const RELOADS: Family = Family {
+    name: "tollgate_reloads_total",
+    kind: Counter,
+    labels: &[Label::words("outcome", RELOAD_OUTCOMES)],
+    help: "Times that the configuration was loaded again; `refused`: it was invalid or needs a restart, and the one before runs on",
+};
+pub(super) const RELOAD_REFUSED: Family = Family {
+    name: "tollgate_reload_refused",
+    kind: Gauge,
+    labels: &[],
+    help: "1 from a configuration that was refused to the next one that is not",
 };
 
 /// All of them, in the order of the documentation.
@@ -291,4 +309,7 @@ pub(super) const ALL: &[&Family] = &[
     &SPANS_DROPPED,
     &BUILD,
     &CONFIG,
+    &CONFIG_APPLIED,
+    &RELOADS,
+    &RELOAD_REFUSED,
 ];

@@ -31,6 +31,7 @@ pub(super) const ERRORS: &[&str] = &["unreachable", "timeout", "broken", "client
 pub(super) const DOCUMENTS: &[&str] = &["discovery", "keys"];
 pub(super) const FAMILIES: &[&str] = &["rsa", "p256", "p384", "ed25519"];
 pub(super) const OUTCOMES: &[&str] = &["ok", "failed"];
+pub(super) const RELOAD_OUTCOMES: &[&str] = &["applied", "unchanged", "refused"];
 
 /// A decision as labels and spans have it.
 pub fn decision(effect: Effect) -> &'static str {

@@ -25,6 +25,10 @@ mod observed;
 #[cfg(test)]
 mod project;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod signups;
 #[cfg(test)]
 mod tokens;
