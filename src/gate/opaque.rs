@@ -72,10 +72,7 @@ impl Gate {
             told: add.id_token.clone(),
             claims,
         });
-        let wrapped = self
-            .reissuer
-            .wrap(&wrap, self.clock.now())
-            .map_err(|e| unsigned(&e))?;
+        let wrapped = self.reissuer.wrap(&wrap, self.clock.now()).map_err(|e| unsigned(&e))?;
         self.metrics.wrapped("access_token");
         Ok(wrapped)
     }
