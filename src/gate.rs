@@ -1,6 +1,7 @@
 //! The line that every request walks, from the first byte to the last.
 
 mod accounts;
+mod assemble;
 mod authorize;
 mod consult;
 mod front;
@@ -95,6 +96,8 @@ pub struct Parts {
     pub opaque: Opaque,
     /// The resource servers that a JWT in the place of an opaque token may be for, the usual one first.
     pub audience: Vec<String>,
+    /// For how many seconds caches may keep the key set.
+    pub key_set_max_age: u64,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Where the upstream finds the certificates of clients.
@@ -116,10 +119,10 @@ pub struct Gate {
     parts: Parts,
     origin: String,
     preset: ArcSwapOption<Preset>,
-    issuers: Issuers,
-    learned: Learned,
-    asked: Asked,
-    natives: Natives,
+    issuers: Arc<Issuers>,
+    learned: Arc<Learned>,
+    asked: Arc<Asked>,
+    natives: Arc<Natives>,
     tasks: TaskTracker,
 }
 
@@ -132,24 +135,6 @@ impl std::ops::Deref for Gate {
 }
 
 impl Gate {
-    /// Puts the parts together; talks to nobody yet.
-    pub fn new(parts: Parts) -> Arc<Self> {
-        let origin = parts.outside.origin();
-        let mut headers = HeaderMap::new();
-        parts.outside.stamp(&mut headers, None);
-        let known = (!parts.preset.needs_discovery()).then(|| Arc::new(parts.preset.clone()));
-        Arc::new(Self {
-            issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
-            preset: ArcSwapOption::new(known),
-            learned: Learned::default(),
-            asked: Asked::default(),
-            natives: Natives::default(),
-            tasks: TaskTracker::new(),
-            origin,
-            parts,
-        })
-    }
-
     /// One request, from the first byte to the last. Read this to see what happens to it.
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let _in_flight = self.metrics.in_flight();

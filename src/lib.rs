@@ -19,6 +19,7 @@ pub mod gate;
 pub mod geo;
 pub mod interceptor;
 pub mod json;
+mod lifecycle;
 pub mod listen;
 pub mod metrics;
 pub mod misconfigured;

@@ -12,6 +12,7 @@ mod wire;
 
 use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -28,19 +29,50 @@ use crate::{body::Body, metrics::Metrics, misconfigured::Misconfigured};
 /// A bound socket and what its connections may do.
 pub struct Listener {
     socket: TcpListener,
+    terms: Current,
+    metrics: Metrics,
+}
+
+/// What connections are held to: the certificate and the limits. New ones are held to what is current when they come.
+pub struct Terms {
     tls: Option<TlsAcceptor>,
     limits: limits::Limits,
-    max_connections: usize,
-    max_connections_per_ip: Option<usize>,
+    places: Places,
+    /// How many places there are: in all, and for one address.
+    most: (usize, Option<usize>),
     drain_timeout: Duration,
-    metrics: Metrics,
+}
+
+/// The terms of a listener that serves; others can take their place.
+pub type Current = Arc<ArcSwap<Terms>>;
+
+impl Terms {
+    /// Reads the certificate; relative paths are looked up below `base`, the folder of `proxy.toml`.
+    pub fn read(settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
+        Ok(Self {
+            tls: settings.tls.as_ref().map(|tls| tls.acceptor(base)).transpose()?,
+            limits: limits::Limits::new(settings)?,
+            places: Places::new(settings.max_connections, settings.max_connections_per_ip),
+            most: (settings.max_connections, settings.max_connections_per_ip),
+            drain_timeout: settings.drain_timeout.0,
+        })
+    }
+
+    /// The same in the place of others: where as many connections are allowed as before, those that are open count.
+    pub fn succeeding(self, before: &Self) -> Self {
+        let places = if self.most == before.most {
+            before.places.clone()
+        } else {
+            self.places
+        };
+        Self { places, ..self }
+    }
 }
 
 impl Listener {
     /// Reads the certificate and binds the address. Connections wait until [`Listener::serve`].
     pub async fn bind(settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
-        let tls = settings.tls.as_ref().map(|tls| tls.acceptor(base)).transpose()?;
-        let limits = limits::Limits::new(settings)?;
+        let terms = Terms::read(settings, base)?;
         let failed = |error: io::Error| {
             Misconfigured::new(
                 "listen.address",
@@ -51,11 +83,7 @@ impl Listener {
         let socket = TcpListener::bind(settings.address).await.map_err(failed)?;
         Ok(Self {
             socket,
-            tls,
-            limits,
-            max_connections: settings.max_connections,
-            max_connections_per_ip: settings.max_connections_per_ip,
-            drain_timeout: settings.drain_timeout.0,
+            terms: Arc::new(ArcSwap::from_pointee(terms)),
             metrics: Metrics::default(),
         })
     }
@@ -63,6 +91,11 @@ impl Listener {
     /// The same listener, counting its connections there.
     pub fn counted(self, metrics: Metrics) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// The terms, which may be replaced while it serves.
+    pub fn terms(&self) -> Current {
+        Arc::clone(&self.terms)
     }
 
     /// The address that was bound, with its real port.
@@ -79,35 +112,29 @@ impl Listener {
         S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Self {
-            socket,
-            tls,
-            limits,
-            max_connections,
-            max_connections_per_ip,
-            drain_timeout,
-            metrics,
-        } = self;
-        let places = Places::new(max_connections, max_connections_per_ip);
+        let Self { socket, terms, metrics } = self;
         let service = Arc::new(service);
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         loop {
+            let places = terms.load_full();
             let accepted = tokio::select! {
                 () = shutdown.cancelled() => break,
-                accepted = accept(&socket, &places, &metrics) => accepted,
+                accepted = accept(&socket, &places.places, &metrics) => accepted,
             };
             let Some((stream, address, place)) = accepted else {
                 continue;
             };
+            // They may have changed while it was waited for.
+            let terms = terms.load();
             let connection = connection::Connection {
                 peer: address,
-                limits: limits.clone(),
+                limits: terms.limits.clone(),
                 shutdown: shutdown.clone(),
                 metrics: metrics.clone(),
             };
             let connected = metrics.connected();
-            let (tls, service, cut) = (tls.clone(), Arc::clone(&service), cut.clone());
+            let (tls, service, cut) = (terms.tls.clone(), Arc::clone(&service), cut.clone());
             connections.spawn(async move {
                 tokio::select! {
                     () = cut.cancelled() => debug!(peer.address = %address, "cut a connection that did not finish in time"),
@@ -118,6 +145,7 @@ impl Listener {
         }
         drop(socket);
         connections.close();
+        let drain_timeout = terms.load().drain_timeout;
         if tokio::time::timeout(drain_timeout, connections.wait()).await.is_err() {
             warn!(
                 connections = connections.len(),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::{Config, Log},
+    lifecycle::Signals,
     serve,
 };
 
@@ -20,13 +21,11 @@ pub(super) fn run(config: &Config) -> Result<Outcome, Stop> {
     // Writes what is left when it goes.
     let _lines = log(&config.log);
     block_on(async {
-        let running = serve::start(config, Clock::system()).await?;
-        running
-            .until_signal()
-            .await
-            .map_err(|e| Stop::Ours(format!("signals cannot be waited for: {e}")))
-    })??;
-    Ok(Outcome::Well)
+        let signals = Signals::to_end_and_reload();
+        let signals = signals.map_err(|e| Stop::Ours(format!("signals cannot be waited for: {e}")))?;
+        serve::start(config, Clock::system()).await?.until(signals).await;
+        Ok(Outcome::Well)
+    })?
 }
 
 /// Lines go to standard error: standard output belongs to what a command was asked for. A thread writes them, as many at a time as

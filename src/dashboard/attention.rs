@@ -55,6 +55,7 @@ impl Level {
 pub(super) async fn notices(console: &Console, hour: &Statistics) -> Vec<Notice> {
     let mut found = Vec::new();
     audit(console, &mut found);
+    configuration(console, &mut found);
     interceptors(console, hour, &mut found);
     keys(console, &mut found);
     upstream(console, &mut found).await;
@@ -76,6 +77,22 @@ fn audit(console: &Console, found: &mut Vec<Notice>) {
             format!("{} requests wait for the audit", health.queued),
             "The disk does not keep up with the records. When too many wait, requests are refused.",
         ));
+    }
+}
+
+fn configuration(console: &Console, found: &mut Vec<Notice>) {
+    if let Some(refused) = console.reloading.standing().refused {
+        let first = refused.why.lines().next().unwrap_or_default();
+        let title = format!("The configuration on the disk was refused, and the one before runs on: {first}");
+        found.push(Notice {
+            link: "/configuration".into(),
+            link_text: "All that is wrong with it",
+            ..Notice::new(
+                Level::Soon,
+                title,
+                "Mend the file, or take the change back; it is loaded again by itself.",
+            )
+        });
     }
 }
 

@@ -208,14 +208,18 @@ fn facts(console: &Console) -> Vec<(&'static str, String)> {
     let now = console.clock.now();
     let keys = console.gate.ring().list(now);
     let count = |state| keys.iter().filter(|key| key.state == state).count();
-    let (signing, next, old) = (count(KeyState::Signing), count(KeyState::Next), count(KeyState::Old));
+    let (signing, next, old) = (
+        count(KeyState::Signing),
+        count(KeyState::Next),
+        count(KeyState::Old) + count(KeyState::Retired),
+    );
     vec![
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
         ("Configuration", format!("{}, revision {}", what.file, what.revision)),
         ("Public address", what.public_url.clone()),
         ("Listens on", what.address.clone()),
         ("Provider", format!("{}, preset {}", what.upstream, what.preset)),
-        ("Keys", format!("{signing} signing, {next} next, {old} retired")),
+        ("Keys", format!("{signing} signing, {next} next, {old} old")),
         (
             "Records",
             format!("{} since the beginning", console.gate.audit().head.seq),

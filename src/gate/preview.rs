@@ -14,7 +14,7 @@ use crate::{
     audit::Health,
     interceptor::Interceptors,
     preset::Preset,
-    token::{KeyRing, UpstreamKeys},
+    token::{KeyRing, SealingKey, UpstreamKeys},
 };
 
 /// The view of a gate. Cheap to clone.
@@ -51,9 +51,9 @@ impl Preview {
         self.0.reissuer.ring()
     }
 
-    /// The ids of the keys that capsules are sealed with: the one in use first, then the one before it, if that still opens.
-    pub fn capsule_keys(&self) -> Vec<String> {
-        self.0.reissuer.capsule_keys()
+    /// The keys that capsules are sealed with, newest first.
+    pub fn capsule_keys(&self) -> Vec<SealingKey> {
+        self.0.reissuer.capsule_keys(self.0.clock.now())
     }
 
     /// The key sets of the upstream that are at hand, one for each issuer that was needed so far.

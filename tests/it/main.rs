@@ -11,6 +11,8 @@ mod denials;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod invariants;
@@ -22,6 +24,10 @@ mod logout;
 mod observed;
 #[cfg(test)]
 mod project;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod signups;
 #[cfg(test)]

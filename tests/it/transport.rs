@@ -22,7 +22,7 @@ pub(crate) struct Certificate {
     /// The setting `tls`.
     pub(crate) setting: String,
     roots: RootCertStore,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Certificate {
@@ -41,7 +41,14 @@ impl Certificate {
                 key.display()
             ),
             roots,
-            _folder: folder,
+            folder,
+        }
+    }
+
+    /// Puts this one's files in the place of another's.
+    pub(crate) fn replace(&self, other: &Self) {
+        for name in ["tls.key", "tls.crt"] {
+            fs::copy(self.folder.path().join(name), other.folder.path().join(name)).unwrap();
         }
     }
 

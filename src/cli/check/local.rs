@@ -14,7 +14,7 @@ use crate::{
     interceptor::{self, Interceptors, Policy, sample},
     preset::Preset,
     refusal::Page,
-    token::{KeyRing, Publish, State},
+    token::{Publish, State},
     upstream::{Egress, Saml},
 };
 
@@ -43,7 +43,7 @@ pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>)
 
 pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let folder = config.base.join(&config.tokens.keys);
-    match KeyRing::load(&folder) {
+    match config.tokens.ring(&config.base) {
         Ok(ring) => {
             let listed = ring.list(Timestamp::now());
             let signing = listed.iter().filter(|key| key.state == State::Signing).count();
@@ -56,7 +56,7 @@ pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
             findings.misconfigured("signing keys", &wrong)?;
             // The rest of `[tokens]` is judged together with the keys; without them, only that the secret is there.
             let secret = &config.tokens.capsule_secret;
-            return match secret.read(&config.base) {
+            return match config.tokens.capsule_secrets(&config.base) {
                 Ok(_) => findings.ok("capsule secret", secret.to_string()),
                 Err(error) => findings.fail("capsule secret", error.to_string(), "`tollgate keys init` makes it"),
             };
