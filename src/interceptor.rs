@@ -22,7 +22,6 @@ pub use self::{
     answer::decision,
     breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
-    refused::{ClaimsMember, RefusedClaim},
     sample::sample,
     settings::{Authentication, BreakerSettings, Conditions, OnRefresh, Policy, Settings},
 };

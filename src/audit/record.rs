@@ -1,5 +1,7 @@
 //! A record: an entry with its place, id and time, as one canonical text.
 
+use std::fmt::Write;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -31,27 +33,37 @@ pub struct Record {
 
 impl Draft {
     /// Masks the secrets of `entry`.
-    pub(super) fn of(entry: &Entry) -> Self {
+    pub(super) fn of(entry: Entry) -> Self {
         Self::redacted(entry, &Rules::default())
     }
 
     /// Masks the secrets of `entry` and does with its fields what the operator wishes.
-    pub(super) fn redacted(entry: &Entry, rules: &Rules) -> Self {
-        let members = match serde_json::to_value(entry) {
+    pub(super) fn redacted(mut entry: Entry, rules: &Rules) -> Self {
+        // What is JSON already is not written once more.
+        let written = [
+            ("event", entry.event.take()),
+            ("answer", entry.answer.take()),
+            (
+                "annotations",
+                Some(std::mem::take(&mut entry.annotations))
+                    .filter(|annotations| !annotations.is_empty())
+                    .map(Value::Object),
+            ),
+        ];
+        let mut members = match serde_json::to_value(&entry) {
             Ok(Value::Object(members)) => members,
             // An entry is always an object; should that change, the store refuses the record, since it has no kind.
             _ => Map::new(),
         };
-        let masked = members.into_iter().map(|(name, value)| {
-            let value = match name.as_str() {
-                "event" | "answer" | "annotations" => redaction::redact(value),
-                _ => redaction::mask_texts(value),
-            };
-            (name, value)
-        });
-        let mut members: Map<_, _> = masked.collect();
+        members.values_mut().for_each(redaction::mask_texts);
+        for (name, value) in written {
+            if let Some(value) = value {
+                members.insert(name.into(), redaction::redact(value));
+            }
+        }
         rules.apply(&mut members);
         members.values_mut().for_each(Value::sort_all_objects);
+        members.sort_keys();
         Self(members)
     }
 
@@ -63,12 +75,27 @@ impl Draft {
     /// The canonical text that is stored and hashed: JSON without white space, members sorted by name at every depth, numbers unrounded,
     /// unknown values absent, control characters and bidirectional marks escaped.
     pub(super) fn body(&self, seq: u64, id: Uuid, time: Timestamp) -> String {
-        let mut members = self.0.clone();
-        members.insert("seq".into(), seq.into());
-        members.insert("id".into(), id.to_string().into());
-        members.insert("time".into(), time_text(time).into());
-        members.sort_keys();
-        escape::in_json(&Value::Object(members).to_string()).into_owned()
+        let own: [(&str, Value); 3] = [
+            ("id", id.to_string().into()),
+            ("seq", seq.into()),
+            ("time", time_text(time).into()),
+        ];
+        let mut own = own.iter().peekable();
+        let mut text = String::with_capacity(2 * 1024);
+        let mut put = |name: &str, value: &Value| {
+            text.push(if text.is_empty() { '{' } else { ',' });
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{}:{value}", Value::from(name));
+        };
+        for (name, value) in &self.0 {
+            while let Some((before, value)) = own.next_if(|(own, _)| *own < name.as_str()) {
+                put(before, value);
+            }
+            put(name, value);
+        }
+        own.for_each(|(name, value)| put(name, value));
+        text.push('}');
+        escape::in_json(&text).into_owned()
     }
 }
 
@@ -123,14 +150,17 @@ mod tests {
             .unwrap(),
             ..Entry::new(Kind::Consult)
         };
-        let body = Draft::of(&entry).body(7, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
+        let body = Draft::of(entry).body(7, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
         assert_eq!(
             body,
             r#"{"answer":{"a":{"y":[{"c":true,"d":null}],"z":123456789012345678901234567890.10},"b":1.50},"id":"00000000-0000-0000-0000-000000000001","kind":"consult","request_id":"r\u202e","seq":7,"time":"1970-01-01T00:00:00.000Z"}"#
         );
         let genesis = Hash::genesis();
         let record = Record::read(&body, genesis.bytes(), genesis.bytes()).unwrap();
-        assert_eq!(Draft::of(&record.entry).body(record.seq, record.id, record.time), body);
+        assert_eq!(
+            Draft::of(record.entry.clone()).body(record.seq, record.id, record.time),
+            body
+        );
     }
 
     #[test]
@@ -140,7 +170,7 @@ mod tests {
             answer: Some(answer),
             ..Entry::new(Kind::Consult)
         };
-        let body = Draft::of(&entry).body(1, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
+        let body = Draft::of(entry).body(1, Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
         assert!(Record::read(&body, &[0; 32], &[0; 32]).is_some());
         assert!(Record::read(&body, &[0; 31], &[0; 32]).is_none());
     }

@@ -267,7 +267,7 @@ mod tests {
         let path = dir.path().join("audit.db");
         crate::audit::files::prepare(&path).unwrap();
         let mut store = Store::open(&path).unwrap();
-        let drafts = vec![Draft::of(&Entry::of_refusal("rule", "reason")); 20];
+        let drafts = vec![Draft::of(Entry::of_refusal("rule", "reason")); 20];
         let pages: i64 = store
             .connection
             .query_row("PRAGMA page_count", [], |row| row.get(0))

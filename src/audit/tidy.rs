@@ -57,7 +57,7 @@ impl Tidy {
         store.thin_figures(now.as_millisecond())?;
         if let Some(anchor) = store.surplus(self.limits, now.as_millisecond())? {
             // On disk before the first record goes, and signed: from then on it is what the rest of the chain hangs from.
-            store.append([Draft::of(&anchor.entry())].iter(), clock)?;
+            store.append([Draft::of(anchor.entry())].iter(), clock)?;
             if let Some(heads) = &mut self.heads {
                 heads.offer(store.head(), now, true);
             }

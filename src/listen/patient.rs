@@ -52,7 +52,11 @@ impl<I> Patient<I> {
 impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) else {
+            self.activity.waits();
+            return Poll::Pending;
+        };
+        read?;
         if let Some(came @ [_, ..]) = buf.filled().get(before..) {
             self.activity.bytes_came(came, self.max_head);
         }

@@ -85,8 +85,8 @@ impl OfInterceptor {
     pub(super) fn count(&self, consultation: &Consultation) {
         let effect = consultation.effect;
         self.consults.add(&[decision(effect), decider(consultation.decided_by)]);
-        self.attempts.inc_by(consultation.attempts.into());
-        if consultation.attempts > 0 {
+        self.attempts.inc_by(consultation.calls().into());
+        if !consultation.attempts.is_empty() {
             self.duration.observe(consultation.duration.as_secs_f64());
         }
         if consultation.failure.is_some() && effect == Effect::Allow {

@@ -196,6 +196,7 @@ fn known<'c>(config: &'c Config, preset: &'c Preset) -> Known<'c> {
             .map(|settings| (settings.name.as_str(), settings.trigger))
             .collect(),
         operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
+        sinks: config.audit.sinks.iter().map(|sink| sink.name.as_str()).collect(),
     }
 }
 

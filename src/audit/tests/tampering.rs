@@ -212,7 +212,7 @@ impl Tampering {
                 };
                 let id = uuid::Uuid::from_u128(7);
                 let body =
-                    record::Draft::of(&Entry::new(Kind::Consult)).body((after + 1).cast_unsigned(), id, clock().now());
+                    record::Draft::of(Entry::new(Kind::Consult)).body((after + 1).cast_unsigned(), id, clock().now());
                 store
                     .execute(
                         "INSERT INTO record (seq, id, body, prev_hash, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
