@@ -1,14 +1,11 @@
-//! What an interceptor answers. Never an ALLOW that a lenient reader would not see, and claims that nobody may set are named.
+//! What an interceptor answers. Never a decision that a lenient reader would not see.
 //!
 //! Input: the body of an answer.
 
-use std::sync::OnceLock;
-
 use serde_json::Value;
 use tollgate::{
-    clock::{Clock, Period},
-    event::{TokenClaims, Trigger},
-    interceptor::{Interceptors, RawAnswer, decision},
+    event::Trigger,
+    interceptor::{RawAnswer, decision},
     verdict::Effect,
 };
 
@@ -19,38 +16,12 @@ pub(crate) fn run(bytes: &[u8]) {
         body: bytes.to_vec().into(),
     };
     let lenient: Option<Value> = serde_json::from_slice(bytes).ok();
-    let said = lenient
-        .as_ref()
-        .and_then(|document| document.get("decision"))
-        .and_then(Value::as_str);
+    let said = lenient.as_ref().and_then(|document| document.get("decision"));
     for trigger in Trigger::ALL {
         match decision(&answer, trigger) {
-            Ok(Effect::Allow) => assert_eq!(said, Some("ALLOW")),
-            Ok(Effect::Deny) => assert_eq!(said, Some("DENY")),
+            Ok(Effect::Allow) => assert_eq!(said, Some(&"ALLOW".into())),
+            Ok(Effect::Deny) => assert_eq!(said, Some(&"DENY".into())),
             Err(failure) => assert!(!failure.detail.is_empty()),
         }
-        let Some(document) = &lenient else { continue };
-        let existing = TokenClaims::default();
-        for interceptor in interceptors().iter() {
-            let refused = interceptor.refused_claims(document, trigger, &existing);
-            for claim in ["iss", "sub", "azp", "exp", "tgc"] {
-                let sets = document.pointer(&format!("/response/claims/{claim}")).is_some();
-                assert!(
-                    !sets || refused.iter().any(|refused| refused.name == claim),
-                    "`{claim}` may be set"
-                );
-            }
-        }
     }
-}
-
-fn interceptors() -> &'static Interceptors {
-    static ASKED: OnceLock<Interceptors> = OnceLock::new();
-    ASKED.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let text = "name = \"fuzz\"\ntrigger = \"PRE_SESSION_CREATION\"\nendpoint = \"https://hooks.example.com\"\nsecret = { file = \"key\" }\non_failure = \"deny\"\n";
-        std::fs::write(folder.path().join("key"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("a file");
-        let settings = toml::from_str(text).expect("settings");
-        Interceptors::build(&[settings], Period::secs(10), folder.path(), Clock::system()).expect("an interceptor")
-    })
 }
