@@ -5,6 +5,7 @@ mod authorize;
 mod consult;
 mod front;
 mod guard;
+mod held;
 mod introspection;
 mod issued;
 mod issuers;
@@ -15,6 +16,7 @@ mod metadata;
 mod natives;
 mod observe;
 mod opaque;
+mod overload;
 pub mod preview;
 mod recognise;
 mod request;
@@ -28,18 +30,21 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, REFERER, TRAILER},
 };
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub use self::overload::Most;
 use self::{
+    held::{relayed, with_body, with_json},
     issuers::Issuers,
     late::Asked,
     learned::Learned,
     metadata::path_of,
     natives::Natives,
+    overload::Places,
     recognise::{Content, Recognised, Recognition},
 };
 use crate::{
@@ -63,6 +68,8 @@ use crate::{
 pub struct Parts {
     /// `environment` in `proxy.toml`.
     pub environment: String,
+    /// What may be under way at once.
+    pub most: Most,
     /// How the outside sees this proxy.
     pub outside: Outside,
     /// The identity provider behind it.
@@ -120,6 +127,7 @@ pub struct Gate {
     learned: Learned,
     asked: Asked,
     natives: Natives,
+    places: Places,
     tasks: TaskTracker,
 }
 
@@ -144,6 +152,7 @@ impl Gate {
             learned: Learned::default(),
             asked: Asked::default(),
             natives: Natives::default(),
+            places: Places::new(parts.most, parts.metrics.clone()),
             tasks: TaskTracker::new(),
             origin,
             parts,
@@ -178,12 +187,17 @@ impl Gate {
             return self.counted(&arrival, metrics::OWN, answer);
         }
         self.ask_readably(&mut exchange);
-        match self.recognise(&exchange, body).await {
+        let mut place = self.places.begin();
+        let recognition = match self.recognise(&exchange, body, &mut place).await {
+            Ok(mut recognition) => place.enter(&mut recognition).map(|held| (recognition, held)),
+            Err(refusal) => Err(refusal),
+        };
+        match recognition {
             Err(refusal) => {
                 let answer = self.refuse(&exchange, None, refusal);
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
-            Ok(Recognition::None(content)) => {
+            Ok((Recognition::None(content), _held)) => {
                 let streamed = match self.pass(&mut exchange, content).await {
                     Ok(answer) => self.guard(&exchange, None, answer).await,
                     Err(refusal) => Err(refusal),
@@ -192,10 +206,14 @@ impl Gate {
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             // A verdict, its record and what follows from it are not undone by a client that goes away.
-            Ok(Recognition::Found(recognised)) => {
+            Ok((Recognition::Found(recognised), held)) => {
                 let request_id = exchange.arrival.request_id.clone();
                 let gate = Arc::clone(&self);
-                let acted = self.tasks.spawn(async move { gate.act(exchange, recognised).await });
+                let acted = self.tasks.spawn(async move {
+                    let answer = gate.act(exchange, recognised).await;
+                    drop(held);
+                    answer
+                });
                 acted.await.unwrap_or_else(|e| {
                     let occasion = Occasion {
                         request_id: &request_id,
@@ -413,25 +431,6 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
-}
-
-/// A held answer, passed on as it came.
-fn relayed(answer: Response<Bytes>) -> Response<Body> {
-    answer.map(body::full)
-}
-
-/// A held answer with another body.
-fn with_body(answer: Response<Bytes>, body: String) -> Response<Body> {
-    let (mut parts, _) = answer.into_parts();
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ETAG] {
-        parts.headers.remove(name);
-    }
-    Response::from_parts(parts, body::full(body))
-}
-
-/// A held answer with a JSON document for its body.
-fn with_json(answer: Response<Bytes>, document: &Value) -> Response<Body> {
-    with_body(answer, document.to_string())
 }
 
 /// What a client is answered when the upstream is away.

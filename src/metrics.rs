@@ -43,6 +43,8 @@ pub struct Known<'a> {
     pub interceptors: Vec<(&'a str, Trigger)>,
     /// The names of all routes.
     pub operations: Vec<&'a str>,
+    /// Every address of the upstream.
+    pub addresses: Vec<&'a str>,
 }
 
 /// All series. Cheap to clone; clones count into the same.
@@ -61,6 +63,7 @@ struct Series {
     denials: Tally,
     in_flight: IntGauge,
     refusals: Tally,
+    shed: Tally,
     reissued: Tally,
     unverified: Tally,
     native: Tally,
@@ -68,6 +71,8 @@ struct Series {
     oversized: Tally,
     upstream_duration: Histogram,
     upstream_errors: Tally,
+    addresses: HashMap<String, OfAddress>,
+    repeated: Tally,
     fetches: Tally,
     audit_queue: IntGauge,
     audit_records: Tally,
@@ -88,6 +93,11 @@ struct OfInterceptor {
     attempts: IntCounter,
     fail_open: IntCounter,
     breaker: IntGauge,
+}
+
+struct OfAddress {
+    healthy: IntGauge,
+    failures: IntCounter,
 }
 
 struct OfOperation {
@@ -114,6 +124,7 @@ impl Metrics {
             denials: the::DENIALS.tally(all),
             in_flight: the::IN_FLIGHT.gauge(all),
             refusals: the::REFUSALS.tally(all),
+            shed: the::SHED.tally(all),
             reissued: the::REISSUED.tally(all),
             unverified: the::UNVERIFIED.tally(all),
             native: the::NATIVE.tally(all),
@@ -121,6 +132,8 @@ impl Metrics {
             oversized: the::TOKEN_SIZE.tally(all),
             upstream_duration: the::UPSTREAM_DURATION.histograms(all).with_label_values::<&str>(&[]),
             upstream_errors: the::UPSTREAM_ERRORS.tally(all),
+            addresses: of_addresses(all, &known.addresses),
+            repeated: the::UPSTREAM_REPEATED.tally(all),
             fetches: the::FETCHES.tally(all),
             audit_queue: the::AUDIT_QUEUE.gauge(all),
             audit_records: the::AUDIT_RECORDS.tally(all),
@@ -206,6 +219,11 @@ impl Metrics {
         self.0.refusals.add(&[fault]);
     }
 
+    /// A request was one too many for a limit: `requests`, `paused`, `bodies`.
+    pub fn shed(&self, limit: &str) {
+        self.0.shed.add(&[limit]);
+    }
+
     /// An `access_token`, `id_token` or `statement` was signed again.
     pub fn reissued(&self, token: &str) {
         self.0.reissued.add(&[token]);
@@ -237,6 +255,25 @@ impl Metrics {
             Some(error) => self.0.upstream_errors.add(&[error]),
             None => self.0.upstream_duration.observe(after.as_secs_f64()),
         }
+    }
+
+    /// Whether requests go to an address of the upstream.
+    pub fn address_healthy(&self, address: &str, healthy: bool) {
+        if let Some(series) = self.0.addresses.get(address) {
+            series.healthy.set(healthy.into());
+        }
+    }
+
+    /// A connection to an address of the upstream could not be made.
+    pub fn address_failed(&self, address: &str) {
+        if let Some(series) = self.0.addresses.get(address) {
+            series.failures.inc();
+        }
+    }
+
+    /// A request without a body was sent again, since its connection was being closed.
+    pub fn repeated(&self) {
+        self.0.repeated.add(&[]);
     }
 
     /// A `discovery` document or the `keys` were fetched.
@@ -351,6 +388,19 @@ fn of_interceptors(registry: &Registry, known: &[(&str, Trigger)]) -> HashMap<St
             attempts: attempts.with_label_values(&labels),
             fail_open: fail_open.with_label_values(&labels),
             breaker: breaker.with_label_values(&labels),
+        };
+        ((*name).to_owned(), of)
+    };
+    known.iter().map(series).collect()
+}
+
+fn of_addresses(registry: &Registry, known: &[&str]) -> HashMap<String, OfAddress> {
+    let healthy = the::ADDRESS_HEALTHY.gauges(registry);
+    let failures = the::ADDRESS_FAILURES.counters(registry);
+    let series = |name: &&str| {
+        let of = OfAddress {
+            healthy: healthy.with_label_values(&[name]),
+            failures: failures.with_label_values(&[name]),
         };
         ((*name).to_owned(), of)
     };

@@ -15,7 +15,7 @@ use crate::{
     config::{Config, ConfigErrors},
     dashboard::{self, Dashboard, Installation},
     exchange::Outside,
-    gate::{Gate, Parts},
+    gate::{Gate, Most, Parts},
     geo::Geo,
     interceptor::Interceptors,
     listen::{self, Listener},
@@ -198,6 +198,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
         Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
     );
     let preset = keep(&mut findings, config.preset());
+    let addresses = config.upstream.address_names();
     let metrics = Metrics::new(&Known {
         environment: &config.environment,
         revision: &config.revision,
@@ -211,6 +212,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
             .flat_map(|preset| &preset.routes)
             .map(|route| route.name.as_str())
             .collect(),
+        addresses: addresses.iter().map(String::as_str).collect(),
     });
     let upstream = Upstream::new(&config.upstream, base).map(|upstream| upstream.counted(metrics.clone()));
     let upstream = keep(&mut findings, upstream);
@@ -277,10 +279,18 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
     // Last, since it takes the lock of the store.
     let audit =
         Audit::open_counted(&config.audit, base, clock.clone(), metrics.clone()).map_err(|finding| vec![finding])?;
+    let preset = preset.below(upstream.base_path());
+    let mut headers = HeaderMap::new();
+    outside.stamp(&mut headers, None);
+    upstream.watch_health(&preset.issuer.discovery.as_str().replace("{realm}", "master"), &headers);
     Ok(Gate::new(Parts {
         environment: config.environment.clone(),
+        most: Most {
+            requests: listen.max_requests,
+            paused: listen.max_paused,
+        },
         outside,
-        preset: preset.below(upstream.base_path()),
+        preset,
         upstream,
         interceptors,
         reissuer,

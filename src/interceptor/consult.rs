@@ -97,6 +97,13 @@ impl Interceptor {
             // Denied whatever `on_failure` says: who sends enough requests must not open the gate by that.
             return deny(consultation, DecidedBy::ConcurrencyCap, failure);
         };
+        let Some(_counted) = self.per_client.admit(question.event.context.ip_address) else {
+            let most = self.per_client.most();
+            let failure = down(format!(
+                "{most} consultations are under way for this client, as many as `max_concurrent_per_client` allows"
+            ));
+            return deny(consultation, DecidedBy::ConcurrencyCap, failure);
+        };
         let body = match self.body(question.event) {
             Ok(body) => body,
             // Likewise: the size of an event is in the hands of whoever sent the request.

@@ -78,6 +78,7 @@ impl From<Unread> for UpstreamError {
         match unread {
             Unread::TooLarge(limit) => Self::Broken(format!("it is longer than {limit} bytes")),
             Unread::TooSlow(cause) => Self::Broken(cause.to_string()),
+            Unread::NoRoom => Self::Broken(unread.to_string()),
             Unread::Broken(cause) => Self::Broken(causes(cause.as_ref())),
         }
     }

@@ -21,6 +21,8 @@ mod logout;
 #[cfg(test)]
 mod observed;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod project;
 #[cfg(test)]
 mod signups;

@@ -25,7 +25,8 @@ use crate::{
 #[tokio::test]
 async fn the_cap_denies_even_where_failures_allow() {
     let hook = Hook::scripted([vec![Step::Wait, Step::send(&json_answer("{\"decision\":\"ALLOW\"}"))]]).await;
-    let world = World::of([json!({"endpoint": hook.url(), "max_concurrent": 2, "on_failure": "allow"})]);
+    let world = World::of([json!({"endpoint": hook.url(), "max_concurrent": 2,
+        "max_concurrent_per_client": 2, "on_failure": "allow"})]);
     let under_way = join_all([world.session(), world.session()]);
     let over = async {
         hook.heard(2).await;
