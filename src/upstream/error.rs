@@ -24,7 +24,7 @@ pub enum UpstreamError {
     #[error("the upstream answered {0} where a document was expected")]
     Status(StatusCode),
     /// Not the upstream's fault: the client's body stalled or crawled.
-    #[error("the client's {}", TooSlow)]
+    #[error("the client's body came too slowly")]
     ClientTooSlow,
     /// Not the upstream's fault: the client's body broke off.
     #[error("the client's body broke off")]
