@@ -188,7 +188,8 @@ impl Gate {
         }
         self.ask_readably(&mut exchange);
         let mut place = self.places.begin();
-        let recognition = match self.recognise(&exchange, body, &mut place).await {
+        // What is boxed on this line is over, or not begun, while a request is paused, and must not take memory then.
+        let recognition = match Box::pin(self.recognise(&exchange, body, &mut place)).await {
             Ok(mut recognition) => place.enter(&mut recognition).map(|held| (recognition, held)),
             Err(refusal) => Err(refusal),
         };
@@ -198,10 +199,11 @@ impl Gate {
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             Ok((Recognition::None(content), _held)) => {
-                let streamed = match self.pass(&mut exchange, content).await {
-                    Ok(answer) => self.guard(&exchange, None, answer).await,
-                    Err(refusal) => Err(refusal),
-                };
+                let streamed = Box::pin(async {
+                    let answer = self.pass(&mut exchange, content).await?;
+                    self.guard(&exchange, None, answer).await
+                })
+                .await;
                 let answer = streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal));
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
@@ -273,16 +275,16 @@ impl Gate {
         match recognised.route.does {
             Action::Consult => {
                 let caller = caller.as_ref().map(|caller| &caller.claims);
-                self.consult_before(exchange, recognised, caller).await
+                Box::pin(self.consult_before(exchange, recognised, caller)).await
             }
-            Action::Tokens => self.tokens(exchange, recognised, presented.memory).await,
-            Action::Authorize => self.authorize(exchange, recognised).await,
-            Action::Introspect => self.introspect(exchange, recognised, presented.first).await,
-            Action::Userinfo => self.userinfo(exchange, recognised, caller, presented.first).await,
+            Action::Tokens => Box::pin(self.tokens(exchange, recognised, presented.memory)).await,
+            Action::Authorize => Box::pin(self.authorize(exchange, recognised)).await,
+            Action::Introspect => Box::pin(self.introspect(exchange, recognised, presented.first)).await,
+            Action::Userinfo => Box::pin(self.userinfo(exchange, recognised, caller, presented.first)).await,
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
-            Action::Restore | Action::Pass => self.forward(exchange, recognised).await,
+            Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
             Action::Refuse => Err(Refusal::rule(
                 "invalid_request",
                 recognised.route.because.clone().unwrap_or_default(),
@@ -326,10 +328,8 @@ impl Gate {
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
         let traceparent = exchange.arrival.trace.traceparent();
-        let answer = self
-            .spanned(traceparent, request, |request| self.upstream.call(request))
-            .await
-            .map_err(away)?;
+        let calling = self.spanned(traceparent, request, |request| self.upstream.call(request));
+        let answer = Box::pin(calling).await.map_err(away)?;
         front::refuse_redirect(answer.headers())?;
         Ok(answer)
     }

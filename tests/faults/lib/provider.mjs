@@ -105,14 +105,13 @@ export async function provider() {
   return self;
 }
 
-/** An endpoint that answers `decision` after `delay` ms; `hang` answers nothing. */
+/** An endpoint that answers `decision` after `delay` ms. */
 export async function hook() {
-  const self = { asked: 0, decision: 'ALLOW', delay: 0, hang: new Set(), open: 0 };
+  const self = { asked: 0, decision: 'ALLOW', delay: 0 };
   const server = http.createServer({ keepAliveTimeout: 60_000 }, (request, answer) => {
     self.asked += 1;
     request.resume();
     request.on('error', () => {});
-    if (self.hang.has(request.url)) return;
     request.on('end', () => {
       const document = self.decision === 'ALLOW' ? { decision: 'ALLOW' } : { decision: 'DENY', error: { message: 'No' } };
       const text = JSON.stringify(document);
