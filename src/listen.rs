@@ -4,6 +4,7 @@ mod activity;
 mod bounded;
 mod client_certificate;
 mod connection;
+mod descriptors;
 mod limits;
 mod patient;
 mod settings;
@@ -12,6 +13,7 @@ mod wire;
 
 use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +23,7 @@ use tracing::{debug, warn};
 use self::limits::Places;
 pub use self::{
     client_certificate::ClientCertificate,
+    descriptors::raise_descriptor_limit,
     settings::{ClientCertificates, Settings, Tls},
 };
 use crate::{body::Body, metrics::Metrics, misconfigured::Misconfigured};
@@ -88,18 +91,11 @@ impl Listener {
             drain_timeout,
             metrics,
         } = self;
-        let places = Places::new(max_connections, max_connections_per_ip);
+        let places = Places::new(descriptors::affordable(max_connections), max_connections_per_ip);
         let service = Arc::new(service);
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
-        loop {
-            let accepted = tokio::select! {
-                () = shutdown.cancelled() => break,
-                accepted = accept(&socket, &places, &metrics) => accepted,
-            };
-            let Some((stream, address, place)) = accepted else {
-                continue;
-            };
+        let begin = |(stream, address, place): Accepted| {
             let connection = connection::Connection {
                 peer: address,
                 limits: limits.clone(),
@@ -115,6 +111,16 @@ impl Listener {
                 }
                 drop((place, connected));
             });
+        };
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = accept(&socket, &places, &metrics) => accepted.map(&begin),
+            };
+        }
+        // Whoever is connected as far as the system is concerned has perhaps sent a request, and would be reset.
+        while let Some(accepted) = accept(&socket, &places, &metrics).now_or_never() {
+            accepted.map(&begin);
         }
         drop(socket);
         connections.close();
@@ -129,12 +135,10 @@ impl Listener {
     }
 }
 
+type Accepted = (tokio::net::TcpStream, SocketAddr, limits::Place);
+
 /// The next connection that there is a place for. `None` when this one came to nothing.
-async fn accept(
-    socket: &TcpListener,
-    places: &Places,
-    metrics: &Metrics,
-) -> Option<(tokio::net::TcpStream, SocketAddr, limits::Place)> {
+async fn accept(socket: &TcpListener, places: &Places, metrics: &Metrics) -> Option<Accepted> {
     let free = places.free().await;
     match socket.accept().await {
         Ok((stream, address)) => {

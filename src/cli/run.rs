@@ -11,12 +11,13 @@ use super::{
 use crate::{
     clock::Clock,
     config::{Config, Log},
-    serve,
+    listen, serve,
 };
 
 /// Serves until a signal comes.
 pub(super) fn run(config: &Config) -> Result<Outcome, Stop> {
     log(&config.log);
+    listen::raise_descriptor_limit();
     block_on(async {
         let running = serve::start(config, Clock::system()).await?;
         running

@@ -62,7 +62,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For a listener beside the public one, at another address; its limits are the defaults.
+    /// For a listener beside the public one, at another address; its limits are the defaults, save that few connect to it.
     pub fn at(address: SocketAddr, tls: Option<Tls>) -> Self {
         Self {
             address,
@@ -70,7 +70,7 @@ impl Settings {
             names: Vec::new(),
             tls,
             trusted_proxies: Vec::new(),
-            max_connections: max_connections(),
+            max_connections: ADMIN_CONNECTIONS,
             max_connections_per_ip: None,
             max_requests: max_requests(),
             max_paused: max_paused(),
@@ -112,6 +112,7 @@ pub enum ClientCertificates {
 
 /// Nobody's login hangs on a page of the dashboard, but a live page may stay open for ever.
 const ADMIN_DRAIN: Period = Period::secs(2);
+const ADMIN_CONNECTIONS: usize = 500;
 
 fn max_connections() -> usize {
     10_000
