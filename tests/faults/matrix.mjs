@@ -1,13 +1,13 @@
 // Every way in which the provider, an interceptor and the key set can fail: the answer, its time, the record, and nothing left behind.
 
 import { hook, provider } from './lib/provider.mjs';
-import { MIB, expect, tollgate, until } from './lib/proxy.mjs';
+import { MIB, expect, slowdown, tollgate, until } from './lib/proxy.mjs';
 import { FAULTS, wire } from './lib/wire.mjs';
 
 /** Deadlines of the configuration and what may come on top of them on a busy machine. */
 const RESPONSE = 1000;
 const TIMEOUT = 600;
-const SLACK = 1500;
+const SLACK = 1500 * slowdown();
 
 export default async function matrix(run) {
   const idp = await provider();

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 // Tollgate, as it is built, on bad days: each part prints its figures and fails with what was expected.
 //
-//   node tests/faults/run.mjs [PART…]     all of: matrix disk shutdown slow floods overload paused soak
+//   node tests/faults/run.mjs [PART…]     all of: matrix disk shutdown framing slow floods overload paused soak
 //
-// Needs Node 20 and target/debug/tollgate, nothing else; TOLLGATE_BINARY names another build. `docs/faults.md` has the figures. Runs up to
-// 3 minutes, on loopback only; what was written stays in SUITE_RUN (a folder of its own) when a part fails.
+// Needs Node 20 and target/debug/tollgate, and for `framing` nginx and HAProxy; TOLLGATE_BINARY names another build. `docs/faults.md` has the figures. Runs some
+// 2 minutes, on loopback only; what was written stays in SUITE_RUN (a folder of its own) when a part fails.
 
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { join } from 'node:path';
 
 import { prepare, stopAll } from './lib/proxy.mjs';
 
-const ALL = ['matrix', 'disk', 'shutdown', 'slow', 'floods', 'overload', 'paused', 'soak'];
+const ALL = ['matrix', 'disk', 'shutdown', 'framing', 'slow', 'floods', 'overload', 'paused', 'soak'];
 const parts = process.argv.length > 2 ? process.argv.slice(2) : ALL;
 const run = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-faults-'));
 mkdirSync(run, { recursive: true });
