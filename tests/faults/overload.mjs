@@ -1,6 +1,7 @@
 // Ten times what the provider can do: served or 503 with `Retry-After`, bounded memory, a quick recovery, and nothing opens by it.
 
-import { hook, provider } from './lib/provider.mjs';
+import { endpoint as apart } from './lib/endpoint.mjs';
+import { provider } from './lib/provider.mjs';
 import { MIB, expect, pause, quantile, slowdown, tollgate, until } from './lib/proxy.mjs';
 
 /** What the provider can do: so many requests at once, each so long. */
@@ -10,13 +11,13 @@ const CAPACITY = PLACES * (1000 / DELAY);
 const SECONDS = 5;
 
 export default async function overload(run) {
-  const [idp, endpoint] = [await provider(), await hook()];
+  const [idp, endpoint] = [await provider(), await apart('allowing')];
   [idp.places, idp.delay] = [PLACES, DELAY];
   const proxy = await tollgate(run, 'overload', {
     provider: idp,
     upstream: idp.port,
     listen: 'max_requests = 100\nmax_paused = 50',
-    interceptors: [{ name: 'open', trigger: 'PRE_M2M_TOKEN_CREATION', url: `http://127.0.0.1:${endpoint.port}/`, lines: 'timeout = "1s"\non_failure = "allow"' }],
+    interceptors: [{ name: 'open', trigger: 'PRE_M2M_TOKEN_CREATION', url: `http://127.0.0.1:${endpoint.port}/`, lines: 'timeout = "3s"\non_failure = "allow"' }],
   });
   /** Requests at a rate, whatever becomes of the ones before: every second one a token. */
   const load = async (rate, seconds) => {
@@ -64,6 +65,6 @@ export default async function overload(run) {
   ];
   await proxy.stop();
   idp.close();
-  endpoint.close();
+  await endpoint.close();
   return figures;
 }

@@ -2,8 +2,8 @@
 
 import http2 from 'node:http2';
 
+import { endpoint as apart } from './lib/endpoint.mjs';
 import { hook, provider } from './lib/provider.mjs';
-import { silent } from './lib/silent.mjs';
 import { MIB, expect, quantile, tollgate, until } from './lib/proxy.mjs';
 
 const MANY = Number(process.env.PAUSED ?? 10_000);
@@ -12,7 +12,7 @@ const A_CONNECTION = 100;
 const TIMEOUT = 30_000;
 
 export default async function paused(run) {
-  const [idp, endpoint, hanging] = [await provider(), await hook(), await silent()];
+  const [idp, endpoint, hanging] = [await provider(), await hook(), await apart('silent')];
   const places = `max_concurrent = 20000\nmax_concurrent_per_client = 20000`;
   const proxy = await tollgate(run, 'paused', {
     provider: idp,
