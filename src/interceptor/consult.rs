@@ -145,7 +145,8 @@ impl Interceptor {
         // A call that the interceptors before it left less than half of its time says nothing about this endpoint.
         let wanted = self.settings.timeout.0.min(budget.length);
         let cut_short = deadline - now < wanted / 2 && Instant::now() >= deadline;
-        if !(is_down && cut_short) {
+        let ours = consultation.decided_by == DecidedBy::ConcurrencyCap;
+        if !(is_down && (cut_short || ours)) {
             pass.report(is_down);
         }
     }
@@ -180,8 +181,15 @@ impl Interceptor {
         let judged = called
             .outcome
             .and_then(|(head, answer)| self.judge(question, head, &answer, consultation));
-        if let Err(failure) = judged {
-            self.fail(consultation, failure);
+        let Err(failure) = judged else { return };
+        self.fail(consultation, failure);
+        // Load of our own must not open the gate either.
+        if called.late >= TOO_LATE && consultation.effect == Effect::Allow {
+            let late = called.late.as_millis();
+            let failure = down(format!(
+                "Tollgate was too busy to see within {late} ms that the time was up, so the endpoint's silence says nothing"
+            ));
+            deny(consultation, DecidedBy::ConcurrencyCap, failure);
         }
     }
 
@@ -365,6 +373,9 @@ struct Sent<'a> {
     interceptor_context: &'a Context,
     data: &'a Map<String, Value>,
 }
+
+/// From here on it is our lateness that counts, not the endpoint's.
+const TOO_LATE: Duration = Duration::from_millis(250);
 
 /// Bytes of an event. A client decides over much of its size, and could make the endpoint slow with it.
 const MAX_EVENT: usize = 256 * 1024;

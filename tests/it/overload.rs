@@ -36,7 +36,6 @@ async fn a_request_over_the_limit_is_answered_503_at_once_and_the_dashboard_stil
             .sum("tollgate_requests_shed_total", &[("limit", "requests")]),
         1.0
     );
-    drop(waiting);
 }
 
 #[tokio::test]
