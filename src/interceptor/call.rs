@@ -366,7 +366,7 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
 const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
 
 /// For no longer is an answer waited for that should have been read before.
-const MOST_LATE: Duration = Duration::from_secs(1);
+const MOST_LATE: Duration = Duration::from_secs(2);
 
 /// An answer's body; the head has room for as many headers as a sane server sends.
 const MAX_BODY: usize = 256 * 1024;

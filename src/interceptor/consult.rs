@@ -375,7 +375,7 @@ struct Sent<'a> {
 }
 
 /// From here on it is our lateness that counts, not the endpoint's.
-const TOO_LATE: Duration = Duration::from_millis(250);
+const TOO_LATE: Duration = Duration::from_secs(1);
 
 /// Bytes of an event. A client decides over much of its size, and could make the endpoint slow with it.
 const MAX_EVENT: usize = 256 * 1024;

@@ -111,7 +111,7 @@ async fn load_on_a_slow_endpoint_opens_nothing() {
 
 /// A runtime that is kept busy for longer than the interceptor's timeout, as by a flood.
 fn busy() {
-    std::thread::sleep(std::time::Duration::from_millis(900));
+    std::thread::sleep(std::time::Duration::from_millis(1600));
 }
 
 #[tokio::test]
