@@ -213,6 +213,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
             .map(|route| route.name.as_str())
             .collect(),
         addresses: addresses.iter().map(String::as_str).collect(),
+        sinks: config.audit.sinks.iter().map(|sink| sink.name.as_str()).collect(),
     });
     let upstream = Upstream::new(&config.upstream, base).map(|upstream| upstream.counted(metrics.clone()));
     let upstream = keep(&mut findings, upstream);
