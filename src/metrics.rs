@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod family;
+mod named;
 mod sinks;
 mod words;
 
@@ -18,19 +19,20 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Histogram, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 pub use self::family::{Family, Kind, Label, Values};
 pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
+    named::{OfAddress, OfInterceptor, OfOperation, of_addresses, of_interceptors, of_operations},
     sinks::{OfSink, of_sinks},
     words::{FAMILIES, TRIGGERS},
 };
 use crate::{
     event::Trigger,
-    verdict::{Consultation, Decision, Effect, Verdict},
+    verdict::{Decision, Verdict},
 };
 
 /// The `Content-Type` of [`Metrics::render`]: Prometheus' text format.
@@ -102,24 +104,6 @@ struct Series {
     key_next: IntGaugeVec,
     exports: Tally,
     spans_dropped: Tally,
-}
-
-struct OfInterceptor {
-    consults: Tally,
-    duration: Histogram,
-    attempts: IntCounter,
-    fail_open: IntCounter,
-    breaker: IntGauge,
-}
-
-struct OfAddress {
-    healthy: IntGauge,
-    failures: IntCounter,
-}
-
-struct OfOperation {
-    answers: Tally,
-    duration: Histogram,
 }
 
 impl Metrics {
@@ -417,67 +401,6 @@ impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Held")
     }
-}
-
-impl OfInterceptor {
-    fn count(&self, consultation: &Consultation) {
-        let effect = consultation.effect;
-        self.consults.add(&[decision(effect), decider(consultation.decided_by)]);
-        self.attempts.inc_by(consultation.calls().into());
-        if !consultation.attempts.is_empty() {
-            self.duration.observe(consultation.duration.as_secs_f64());
-        }
-        if consultation.failure.is_some() && effect == Effect::Allow {
-            self.fail_open.inc();
-        }
-    }
-}
-
-fn of_interceptors(registry: &Registry, known: &[(&str, Trigger)]) -> HashMap<String, OfInterceptor> {
-    let consults = the::CONSULTS.counters(registry);
-    let duration = the::CONSULT_DURATION.histograms(registry);
-    let attempts = the::CONSULT_ATTEMPTS.counters(registry);
-    let fail_open = the::FAIL_OPEN.counters(registry);
-    let breaker = the::BREAKER.gauges(registry);
-    let series = |(name, trigger): &(&str, Trigger)| {
-        let labels = [*name, trigger.as_str()];
-        let of = OfInterceptor {
-            consults: the::CONSULTS.tally_of(&consults, &labels),
-            duration: duration.with_label_values(&labels),
-            attempts: attempts.with_label_values(&labels),
-            fail_open: fail_open.with_label_values(&labels),
-            breaker: breaker.with_label_values(&labels),
-        };
-        ((*name).to_owned(), of)
-    };
-    known.iter().map(series).collect()
-}
-
-fn of_addresses(registry: &Registry, known: &[&str]) -> HashMap<String, OfAddress> {
-    let healthy = the::ADDRESS_HEALTHY.gauges(registry);
-    let failures = the::ADDRESS_FAILURES.counters(registry);
-    let series = |name: &&str| {
-        let of = OfAddress {
-            healthy: healthy.with_label_values(&[name]),
-            failures: failures.with_label_values(&[name]),
-        };
-        ((*name).to_owned(), of)
-    };
-    known.iter().map(series).collect()
-}
-
-fn of_operations(registry: &Registry, known: &[&str]) -> HashMap<String, OfOperation> {
-    let answers = the::REQUESTS.counters(registry);
-    let duration = the::REQUEST_DURATION.histograms(registry);
-    let series = |name: &&str| {
-        let of = OfOperation {
-            answers: the::REQUESTS.tally_of(&answers, &[name]),
-            duration: duration.with_label_values(&[name]),
-        };
-        ((*name).to_owned(), of)
-    };
-    let own = [UNRECOGNISED, UNREADABLE, OWN];
-    known.iter().chain(&own).map(series).collect()
 }
 
 fn outcome(well: bool) -> &'static str {
