@@ -8,6 +8,7 @@ use crate::{
     audit::Statistics,
     interceptor::{BreakerState, Policy},
     token::State,
+    upstream::State as AddressState,
 };
 
 /// One thing that needs attention.
@@ -189,6 +190,18 @@ async fn upstream(console: &Console, found: &mut Vec<Notice>) {
             "The provider's discovery document cannot be fetched",
             "Until it is there, nothing can be recognised and no request passes. Is the provider running and reachable from here? `tollgate check` \
              says more.",
+        ));
+    }
+    for one in console.gate.addresses() {
+        let why = match one.state {
+            AddressState::Healthy => continue,
+            AddressState::Ejected => "cannot be reached",
+            AddressState::Unhealthy => "fails its health check",
+        };
+        found.push(Notice::new(
+            Level::Soon,
+            format!("The provider's address {} {why}", one.address),
+            "Requests go to the other addresses, if there are any; while none is well, all are tried. `tollgate check` asks each of them.",
         ));
     }
     for known in console.gate.upstream_keys().into_iter().filter(|known| known.stale) {

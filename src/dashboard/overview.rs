@@ -25,6 +25,7 @@ use crate::{
     audit::{self, Statistics, Tally},
     interceptor::Interceptor,
     token::State as KeyState,
+    upstream::State as AddressState,
 };
 
 #[derive(Template)]
@@ -219,6 +220,7 @@ fn facts(console: &Console) -> Vec<(&'static str, String)> {
         ("Public address", what.public_url.clone()),
         ("Listens on", what.address.clone()),
         ("Provider", format!("{}, preset {}", what.upstream, what.preset)),
+        ("Provider's addresses", addresses(console)),
         ("Keys", format!("{signing} signing, {next} next, {old} old")),
         (
             "Records",
@@ -233,6 +235,20 @@ fn facts(console: &Console) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+/// Each address of the provider, and whether requests go there.
+fn addresses(console: &Console) -> String {
+    let addresses = console.gate.addresses();
+    let told = addresses.iter().map(|one| {
+        let state = match one.state {
+            AddressState::Healthy => "in use",
+            AddressState::Ejected => "cannot be reached",
+            AddressState::Unhealthy => "unhealthy",
+        };
+        format!("{} ({state}, {} under way)", one.address, one.in_flight)
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// A part of a whole in percent; nothing of nothing is a dash.
