@@ -74,6 +74,9 @@ struct Series {
     audit_failures: Tally,
     audit_commit_duration: Histogram,
     audit_failing: IntGauge,
+    spooled_records: IntGauge,
+    spooled_bytes: IntGauge,
+    spooled_since: IntGauge,
     connections: IntGauge,
     accepted: Tally,
     handshakes: Tally,
@@ -129,6 +132,9 @@ impl Metrics {
                 .histograms(all)
                 .with_label_values::<&str>(&[]),
             audit_failing: the::AUDIT_FAILING.gauge(all),
+            spooled_records: the::SPOOLED_RECORDS.gauge(all),
+            spooled_bytes: the::SPOOLED_BYTES.gauge(all),
+            spooled_since: the::SPOOLED_SINCE.gauge(all),
             connections: the::CONNECTIONS.gauge(all),
             accepted: the::ACCEPTED.tally(all),
             handshakes: the::HANDSHAKES.tally(all),
@@ -257,6 +263,19 @@ impl Metrics {
             Some(records) => self.0.audit_records.add_many(&[], records as u64),
             None => self.0.audit_failures.add(&[]),
         }
+    }
+
+    /// The audit's store was opened again after a failure.
+    pub fn audit_is_back(&self) {
+        self.0.audit_failing.set(0);
+    }
+
+    /// What waits in the audit's spool: so many records and bytes, the first since then, in seconds since 1970; all 0 when nothing waits.
+    pub fn spooled(&self, records: u64, bytes: u64, since: i64) {
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.0.spooled_records.set(number(records));
+        self.0.spooled_bytes.set(number(bytes));
+        self.0.spooled_since.set(since);
     }
 
     /// A connection that was accepted.
