@@ -94,7 +94,7 @@ fn reading(folder: &Path, count: u64) -> Outcome {
         (
             "deep",
             Query {
-                before: Some(count / 3),
+                before: Some((count / 3).into()),
                 ..any()
             },
         ),

@@ -19,8 +19,8 @@ use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 use tokio_postgres::{Client, Statement, types::ToSql};
 use uuid::Uuid;
 
-pub(super) use self::{address::Address, marks::Marks, search::Ended};
 pub use self::session::Failure;
+pub(super) use self::{address::Address, marks::Marks, search::Ended};
 use self::{
     rollups::Sums,
     schema::SCHEMA,
@@ -73,7 +73,10 @@ impl Store {
         let (head, insert) = session.ask(DEADLINE, move |client| async move {
             // Read under the lock: whoever had it before may have written until then.
             let row = client
-                .query_one("SELECT seq, hash FROM tollgate_audit_chain WHERE chain = $1", &[&number(chain)])
+                .query_one(
+                    "SELECT seq, hash FROM tollgate_audit_chain WHERE chain = $1",
+                    &[&number(chain)],
+                )
                 .await?;
             let head = (row.get::<_, i64>(0), row.get::<_, Vec<u8>>(1));
             Ok((head, client.prepare(&append::statement()).await?))
@@ -156,7 +159,9 @@ fn claim(session: &Session, name: &str, before: Option<u32>) -> Result<u32, Fail
     let attempts = if ended > 0 { 20 } else { 4 };
     let before = before.map(number);
     for _ in 0..attempts {
-        let free = session.ask(DEADLINE, move |client| async move { client.query_opt(FREE, &[&before]).await })?;
+        let free = session.ask(DEADLINE, move |client| async move {
+            client.query_opt(FREE, &[&before]).await
+        })?;
         if let Some(row) = free {
             return Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0));
         }
@@ -202,7 +207,10 @@ fn place(seq: u64) -> i64 {
 
 /// Parameters as the library takes them.
 fn borrowed(values: &[Parameter]) -> Vec<&(dyn ToSql + Sync)> {
-    values.iter().map(|value| value.as_ref() as &(dyn ToSql + Sync)).collect()
+    values
+        .iter()
+        .map(|value| value.as_ref() as &(dyn ToSql + Sync))
+        .collect()
 }
 
 /// Text without the one character that the database cannot hold.

@@ -225,6 +225,12 @@ impl Place {
     }
 }
 
+impl From<u64> for Place {
+    fn from(seq: u64) -> Self {
+        Self::Number(seq)
+    }
+}
+
 impl FromStr for Place {
     type Err = String;
 

@@ -265,7 +265,9 @@ impl Sink {
         if self.cursor.is_none() {
             self.cursor = place(&self.settings, &self.base, &self.sink, head, true)?;
         }
-        let Some(cursor) = &mut self.cursor else { return Ok(false) };
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(false);
+        };
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => Reader::open(&self.settings, &self.base)?,
@@ -355,7 +357,9 @@ impl Sink {
 
     fn waiting(&self) -> u64 {
         let head = self.head.borrow().seq;
-        self.cursor.as_ref().map_or(0, |cursor| head.saturating_sub(cursor.at()))
+        self.cursor
+            .as_ref()
+            .map_or(0, |cursor| head.saturating_sub(cursor.at()))
     }
 }
 

@@ -141,7 +141,10 @@ impl Spool {
                 }
                 Next::End => return Ok(()),
                 Next::Torn => {
-                    warn!("the last line of the spool `{}` was never finished, and is cut off", self.path.display());
+                    warn!(
+                        "the last line of the spool `{}` was never finished, and is cut off",
+                        self.path.display()
+                    );
                     return self.cut().map_err(|e| self.failed(e));
                 }
                 Next::Damaged => {

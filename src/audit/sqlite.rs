@@ -130,7 +130,13 @@ impl Store {
                 let body = draft.body(seq, *id, *time);
                 let after = head.follow(&body);
                 let row = i64::try_from(seq).unwrap_or(i64::MAX);
-                insert.execute(params![row, id.to_string(), head.hash.bytes(), after.hash.bytes(), body])?;
+                insert.execute(params![
+                    row,
+                    id.to_string(),
+                    head.hash.bytes(),
+                    after.hash.bytes(),
+                    body
+                ])?;
                 let time_ms = time.as_millisecond();
                 schema::put_facets(&mut beside, row, &facets::of(draft.members(), time_ms))?;
                 sums.add(draft.members(), row, time_ms);

@@ -7,6 +7,8 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 use uuid::Uuid;
@@ -318,9 +320,16 @@ pub(super) fn lock(name: &Path, what: &Path) -> Result<File, StoreError> {
         .truncate(false)
         .open(name)
         .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(what.to_owned())),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PATIENCE / 20),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked(what.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
 }
+
+/// A process that was killed a moment ago holds its locks for a moment longer.
+const PATIENCE: Duration = Duration::from_millis(200);

@@ -198,9 +198,7 @@ impl<'h> Walk<'h> {
     pub(super) fn end(&mut self) {
         let behind = (self.chain, self.report.head.seq + 1)..=(self.chain, u64::MAX);
         if let Some(((_, seq), _)) = self.heads.expected.range(behind).next() {
-            self.report
-                .flaw
-                .get_or_insert_with(|| bare(*seq, FlawKind::HeadGone));
+            self.report.flaw.get_or_insert_with(|| bare(*seq, FlawKind::HeadGone));
         }
     }
 

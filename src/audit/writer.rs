@@ -453,7 +453,10 @@ impl Desk {
                     ..last
                 });
                 if self.spool.as_ref().is_some_and(Spool::is_empty) {
-                    info!("all records of the spool are in the audit store `{}`", self.claim.location());
+                    info!(
+                        "all records of the spool are in the audit store `{}`",
+                        self.claim.location()
+                    );
                 }
             }
             Err(error) => {
@@ -465,7 +468,13 @@ impl Desk {
     }
 
     fn bring(&mut self) -> Result<(), StoreError> {
-        let Some(batch) = self.spool.as_ref().map(|spool| spool.oldest(CATCH_UP)).transpose()?.flatten() else {
+        let Some(batch) = self
+            .spool
+            .as_ref()
+            .map(|spool| spool.oldest(CATCH_UP))
+            .transpose()?
+            .flatten()
+        else {
             return Ok(());
         };
         let mut store = match self.store.take() {
@@ -588,7 +597,9 @@ fn spool(settings: &Settings, base: &Path) -> Result<Option<Spool>, Misconfigure
     Spool::open(&path, settings.spool.bytes()?).map(Some).map_err(|error| {
         let hint = match &error {
             StoreError::Locked(_) => "each process needs a spool of its own: give each another `file`",
-            StoreError::SpoolDamaged { .. } => "keep the file elsewhere and look at it: records in it are in no store yet",
+            StoreError::SpoolDamaged { .. } => {
+                "keep the file elsewhere and look at it: records in it are in no store yet"
+            }
             _ => "name a file in a folder that Tollgate can write to",
         };
         Misconfigured::new("audit.spool.file", error.to_string()).hint(hint)

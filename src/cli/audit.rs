@@ -131,7 +131,9 @@ pub(super) fn unread(error: ReadError, place: impl FnOnce(&Misconfigured) -> Con
     match error {
         ReadError::Misconfigured(wrong) => Stop::Config(place(&wrong)),
         ReadError::Output(error) => Stop::Output(error),
-        ReadError::Unknown(_) | ReadError::Ambiguous { .. } | ReadError::Heads(_) | ReadError::Number => Stop::Usage(error.to_string()),
+        ReadError::Unknown(_) | ReadError::Ambiguous { .. } | ReadError::Heads(_) | ReadError::Number => {
+            Stop::Usage(error.to_string())
+        }
         _ => Stop::Ours(error.to_string()),
     }
 }

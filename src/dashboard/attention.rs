@@ -70,6 +70,19 @@ fn audit(console: &Console, found: &mut Vec<Notice>) {
             format!("The audit cannot be written: {error}"),
             "Every recognised request is refused with 503 until it can. Look at the disk: is it full, is the folder writable?",
         ));
+    } else if let Some(waiting) = health.spooled {
+        let now = console.clock.now().as_second();
+        let full = waiting.bytes.saturating_mul(100) / waiting.most.max(1);
+        found.push(Notice::new(
+            if full >= SPOOL_FULL { Level::Bad } else { Level::Soon },
+            format!(
+                "{} in the spool for the audit's store, the first for {}: it is {full} % full",
+                waits(waiting.records),
+                span(now - waiting.since.as_second())
+            ),
+            "The store is away, and records are kept on this machine until it is back. When the spool is full, every recognised request is \
+             refused with 503. Is the database running and reachable from here, or the disk full?",
+        ));
     } else if health.queued > QUEUE {
         found.push(Notice::new(
             Level::Soon,
@@ -213,6 +226,16 @@ fn requests(count: u64) -> String {
     }
 }
 
+fn waits(records: u64) -> String {
+    if records == 1 {
+        "A record waits".into()
+    } else {
+        format!("{records} records wait")
+    }
+}
+
+/// From so many percent on, the spool will soon be full.
+const SPOOL_FULL: u64 = 80;
 /// Callers that wait for the disk.
 const QUEUE: usize = 200;
 /// In seconds.

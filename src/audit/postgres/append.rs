@@ -118,7 +118,9 @@ pub(super) fn statement() -> String {
     let mut columns = vec!["bigint", "uuid", "bytea", "bytea", "text"];
     columns.extend(facets::NAMES.map(|name| if facets::is_number(name) { "bigint" } else { "text" }));
     let records = list(&columns);
-    let sums = list(&["bigint", "bigint", "text", "text", "text", "text", "text", "bigint", "bytea"]);
+    let sums = list(&[
+        "bigint", "bigint", "text", "text", "text", "text", "text", "bigint", "bytea",
+    ]);
     let names = facets::NAMES.join(", ");
     format!(
         "WITH moved AS (

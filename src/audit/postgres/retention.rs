@@ -92,7 +92,9 @@ impl Store {
                 first.map(|row| row.get::<_, i64>(0)),
             ))
         })?;
-        let last = anchor.and_then(|body| Anchor::read(chain, &body)).map_or(0, |last| last.seq);
+        let last = anchor
+            .and_then(|body| Anchor::read(chain, &body))
+            .map_or(0, |last| last.seq);
         Ok(first.is_some_and(|first| first.unsigned_abs() <= last).then_some(last))
     }
 
@@ -117,7 +119,10 @@ impl Store {
             let cut = now_ms.saturating_sub(age).div_euclid(next) * next;
             self.session.ask(DEADLINE, move |client| async move {
                 client
-                    .execute("DELETE FROM tollgate_audit_rollup WHERE width = $1 AND start < $2", &[&width, &cut])
+                    .execute(
+                        "DELETE FROM tollgate_audit_rollup WHERE width = $1 AND start < $2",
+                        &[&width, &cut],
+                    )
                     .await
             })?;
         }
@@ -151,8 +156,7 @@ const FILL: &str = "
     FROM tollgate_audit_chain
 ";
 
-const BORDER: &str =
-    "SELECT seq FROM tollgate_audit_record WHERE chain = $1 AND time_ms >= $2 ORDER BY seq LIMIT 1";
+const BORDER: &str = "SELECT seq FROM tollgate_audit_record WHERE chain = $1 AND time_ms >= $2 ORDER BY seq LIMIT 1";
 
 const LAST: &str =
     "SELECT seq, hash, time_ms FROM tollgate_audit_record WHERE chain = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1";

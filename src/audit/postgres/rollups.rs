@@ -48,15 +48,16 @@ impl Sums {
     pub(super) fn parameters(&self) -> Vec<Parameter> {
         let mut values = keys(self.0.keys());
         values.push(Box::new(Vec::from_iter(self.0.values().map(|sum| sum.count))));
-        values.push(Box::new(Vec::from_iter(self.0.values().map(|sum| sum.durations.to_bytes()))));
+        values.push(Box::new(Vec::from_iter(
+            self.0.values().map(|sum| sum.durations.to_bytes()),
+        )));
         values
     }
 }
 
 fn keys<'k>(keys: impl Iterator<Item = &'k (i64, Key)> + Clone) -> Vec<Parameter> {
-    let text = |of: fn(&Key) -> &str| -> Parameter {
-        Box::new(Vec::from_iter(keys.clone().map(|(_, key)| clean(of(key)))))
-    };
+    let text =
+        |of: fn(&Key) -> &str| -> Parameter { Box::new(Vec::from_iter(keys.clone().map(|(_, key)| clean(of(key))))) };
     vec![
         Box::new(Vec::from_iter(keys.clone().map(|(width, _)| *width))),
         Box::new(Vec::from_iter(keys.clone().map(|(_, key)| key.minute * MINUTE))),
@@ -74,7 +75,9 @@ fn read(session: &Session, chain: u32, wanted: Vec<(i64, Key)>) -> Result<Sums, 
     }
     let mut values: Vec<Parameter> = vec![Box::new(number(chain))];
     values.extend(keys(wanted.iter()));
-    let rows = session.ask(DEADLINE, |client| async move { client.query(SELECT, &borrowed(&values)).await })?;
+    let rows = session.ask(DEADLINE, |client| async move {
+        client.query(SELECT, &borrowed(&values)).await
+    })?;
     let stored = rows.iter().filter_map(|row| {
         let index = usize::try_from(row.get::<_, i64>(0)).ok()?.checked_sub(1)?;
         let sum = Sum {

@@ -15,17 +15,17 @@ pub(super) fn migrate(session: &Session) -> Result<(), Failure> {
         return Ok(());
     }
     session.ask(MIGRATION, |client| async move {
-        client
-            .batch_execute(
-                "BEGIN; SET LOCAL lock_timeout = '50s'; SELECT pg_advisory_xact_lock(hashtext('tollgate audit ' || current_schema()))",
-            )
-            .await?;
-        // Looked at again, since whoever had the lock before may have made them.
+        client.batch_execute("SET lock_timeout = '50s'").await?;
+        client.query_one(LOCK, &[]).await?;
+        // Looked at again, since whoever had the lock before may have made them; in a transaction that begins after that, since one that
+        // waited would not see it.
+        client.batch_execute("BEGIN").await?;
         let there: bool = client.query_one(THERE, &[]).await?.get(0);
         if !there {
             client.batch_execute(&create()).await?;
         }
-        client.batch_execute("COMMIT").await
+        client.batch_execute("COMMIT; SET lock_timeout = '3s'").await?;
+        client.query_one(UNLOCK, &[]).await
     })?;
     check(session)
 }
@@ -60,7 +60,9 @@ fn create() -> String {
     // Each ends with the id: an equal value is found newest first, with no sorting.
     let indexes = facets::NAMES.iter().filter(|name| **name != "time_ms").map(|name| {
         let of = column(name);
-        format!("CREATE INDEX tollgate_audit_record_{name} ON tollgate_audit_record ({of}, id) WHERE {name} IS NOT NULL;")
+        format!(
+            "CREATE INDEX tollgate_audit_record_{name} ON tollgate_audit_record ({of}, id) WHERE {name} IS NOT NULL;"
+        )
     });
     format!(
         "{CHAINS}
@@ -87,6 +89,10 @@ pub(super) fn column(facet: &str) -> String {
         _ => facet.to_owned(),
     }
 }
+
+const LOCK: &str = "SELECT pg_advisory_lock(hashtext('tollgate audit ' || coalesce(current_schema(), '')))";
+
+const UNLOCK: &str = "SELECT pg_advisory_unlock(hashtext('tollgate audit ' || coalesce(current_schema(), '')))";
 
 const THERE: &str = "SELECT to_regclass('tollgate_audit') IS NOT NULL";
 

@@ -9,11 +9,7 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{
-    Failure, Parameter, Readable, borrowed, clean, number, place,
-    schema::column,
-    session::DEADLINE,
-};
+use super::{Failure, Parameter, Readable, borrowed, clean, number, place, schema::column, session::DEADLINE};
 use crate::audit::{
     Place, Record,
     facets::Term,
@@ -62,12 +58,16 @@ impl Readable {
             let rows = self.session.ask(DEADLINE * 6, |client| async move {
                 client.query(&sql.text, &borrowed(&sql.values)).await
             })?;
-            let Some(first) = rows.first() else { return Ok(Stopped::AtTheEnd) };
+            let Some(first) = rows.first() else {
+                return Ok(Stopped::AtTheEnd);
+            };
             let looked = usize::try_from(first.get::<_, i64>(0)).unwrap_or(0);
             let mut edge: Option<Uuid> = first.get(1);
             let mut matches = 0;
             for row in &rows {
-                let Some(id) = row.get::<_, Option<Uuid>>(2) else { continue };
+                let Some(id) = row.get::<_, Option<Uuid>>(2) else {
+                    continue;
+                };
                 matches += 1;
                 if take(Place::Id(id), found(row, 3))?.is_break() {
                     return Ok(Stopped::Enough);
@@ -100,7 +100,10 @@ impl Readable {
         let mut sql = Sql::new(&format!("SELECT {COLUMNS} FROM tollgate_audit_record AS record WHERE "));
         match which {
             Which::Number(0, seq) => {
-                sql.push("chain IN (SELECT chain FROM tollgate_audit_chain) AND seq = ?", place(seq));
+                sql.push(
+                    "chain IN (SELECT chain FROM tollgate_audit_chain) AND seq = ?",
+                    place(seq),
+                );
                 sql.text.push_str(" ORDER BY chain LIMIT 2");
             }
             Which::Number(chain, seq) => {
@@ -142,7 +145,8 @@ impl Sql {
     /// Adds text in which `?` stands for the value.
     fn push(&mut self, text: &str, value: impl Into<Value>) {
         self.values.push(value.into().0);
-        self.text.push_str(&text.replace('?', &format!("${}", self.values.len())));
+        self.text
+            .push_str(&text.replace('?', &format!("${}", self.values.len())));
     }
 }
 
@@ -244,7 +248,11 @@ fn equal(sql: &mut Sql, name: &str, term: Term<'_>) {
 /// A text as the column has it.
 fn folded(name: &str, text: &str) -> String {
     let text = clean(text);
-    if column(name) == name { text } else { text.to_ascii_lowercase() }
+    if column(name) == name {
+        text
+    } else {
+        text.to_ascii_lowercase()
+    }
 }
 
 /// What is followed along an index; a record may be found by any of them.

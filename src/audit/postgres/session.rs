@@ -126,7 +126,9 @@ impl Failure {
                 "the user in `audit.store` must be able to log in to that database, and to make tables in it"
             }
             Self::Newer { .. } => "run the newer version, or name another database",
-            _ => "is the database running and reachable from here? With `on_failure = \"spool\"` Tollgate starts without it",
+            _ => {
+                "is the database running and reachable from here? With `on_failure = \"spool\"` Tollgate starts without it"
+            }
         }
     }
 }
@@ -182,7 +184,10 @@ fn driver() -> Result<Handle, Failure> {
     if let Some(handle) = driver.as_ref() {
         return Ok(handle.clone());
     }
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Thread)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Thread)?;
     let handle = runtime.handle().clone();
     let thread = thread::Builder::new().name("audit-postgres".into());
     thread

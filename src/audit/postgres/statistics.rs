@@ -18,7 +18,10 @@ impl Readable {
         for width in WIDTHS.into_iter().filter(|width| width >= least) {
             let oldest: Option<i64> = self.session.ask(DEADLINE, move |client| async move {
                 let row = client
-                    .query_one("SELECT min(start) FROM tollgate_audit_rollup WHERE width = $1", &[&width])
+                    .query_one(
+                        "SELECT min(start) FROM tollgate_audit_rollup WHERE width = $1",
+                        &[&width],
+                    )
                     .await?;
                 Ok(row.get(0))
             })?;

@@ -44,15 +44,16 @@ impl Readable {
         })?;
         let anchor = anchor.and_then(|body| Anchor::read(chain, &body));
         let mut walk = Walk::new(chain, heads, anchor);
-        let mut after = 0;
+        let mut after = 0_i64;
         while !walk.is_over() {
             let sql = format!(
                 "SELECT seq, id, body, prev_hash, hash, {} FROM tollgate_audit_record WHERE chain = $1 AND seq > $2 ORDER BY seq LIMIT {PAGE}",
                 facets::NAMES.join(", ")
             );
-            let rows = self
-                .session
-                .ask(LONG, move |client| async move { client.query(&sql, &[&of, &after]).await })?;
+            let rows = self.session.ask(
+                LONG,
+                move |client| async move { client.query(&sql, &[&of, &after]).await },
+            )?;
             let Some(last) = rows.last() else { break };
             after = last.get(0);
             if !rows.iter().all(|row| walk.take(row)) {
@@ -100,8 +101,12 @@ impl verify::Row for Row {
     fn has_facet(&self, index: usize, due: Option<Term<'_>>) -> bool {
         let number = facets::NAMES.get(index).is_some_and(|name| facets::is_number(name));
         match (number, due) {
-            (true, None) => self.try_get::<_, Option<i64>>(FACETS + index).is_ok_and(|stored| stored.is_none()),
-            (false, None) => self.try_get::<_, Option<&str>>(FACETS + index).is_ok_and(|stored| stored.is_none()),
+            (true, None) => self
+                .try_get::<_, Option<i64>>(FACETS + index)
+                .is_ok_and(|stored| stored.is_none()),
+            (false, None) => self
+                .try_get::<_, Option<&str>>(FACETS + index)
+                .is_ok_and(|stored| stored.is_none()),
             (true, Some(Term::Number(due))) => self.try_get(FACETS + index).is_ok_and(|stored: i64| stored == due),
             (false, Some(Term::Text(due))) => self
                 .try_get(FACETS + index)

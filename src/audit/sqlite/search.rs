@@ -283,11 +283,15 @@ fn found(row: &Row<'_>) -> Result<Found, rusqlite::Error> {
 fn bounds(connection: &Connection, filter: &Filter<'_>) -> Result<Option<(i64, i64)>, rusqlite::Error> {
     let (mut low, mut high) = (i64::MIN, i64::MAX);
     if let Some(place) = filter.after {
-        let Some(seq) = number(connection, place)? else { return Ok(None) };
+        let Some(seq) = number(connection, place)? else {
+            return Ok(None);
+        };
         low = seq.saturating_add(1);
     }
     if let Some(place) = filter.before {
-        let Some(seq) = number(connection, place)? else { return Ok(None) };
+        let Some(seq) = number(connection, place)? else {
+            return Ok(None);
+        };
         high = seq.saturating_sub(1);
     }
     let ask = |sql: &str, ms: i64| -> Result<Option<i64>, rusqlite::Error> {
