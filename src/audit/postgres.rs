@@ -156,7 +156,7 @@ fn claim(session: &Session, name: &str, before: Option<u32>) -> Result<u32, Fail
         Ok(ended)
     })?;
     // The session of a process that was killed a moment ago holds its lock for a moment longer.
-    let attempts = if ended > 0 { 20 } else { 4 };
+    let attempts = if ended > 0 { 100 } else { 15 };
     let before = before.map(number);
     for _ in 0..attempts {
         let free = session.ask(DEADLINE, move |client| async move {
@@ -219,7 +219,7 @@ fn clean(text: &str) -> String {
 }
 
 /// Between looks for a chain that nobody writes.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(20);
 
 const END_OWN: &str =
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND pid <> pg_backend_pid()";

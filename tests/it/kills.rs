@@ -43,7 +43,10 @@ async fn a_file_keeps_what_a_client_was_told_through_kills() {
 async fn a_database_of_two_replicas_keeps_what_a_client_was_told_through_kills() {
     let Some(cluster) = Postgres::shared() else { return };
     let store = cluster.fresh();
-    Trial::new("PostgreSQL, two replicas", &[&store, &store]).await.run().await;
+    Trial::new("PostgreSQL, two replicas", &[&store, &store])
+        .await
+        .run()
+        .await;
 }
 
 /// Decisions by the numbers that clients see.
@@ -60,6 +63,8 @@ struct Trial {
 struct Replica {
     folder: TempDir,
     address: SocketAddr,
+    /// The host that clients know.
+    public: SocketAddr,
     process: Child,
 }
 
@@ -90,6 +95,7 @@ impl Trial {
             let replica = Replica {
                 folder,
                 address,
+                public,
                 process,
             };
             replica.is_ready().await;
@@ -106,7 +112,11 @@ impl Trial {
     async fn run(mut self) {
         let kills = env::var("TOLLGATE_KILLS").map_or(6, |text| text.parse().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let addresses: Vec<_> = self.replicas.iter().map(|replica| replica.address).collect();
+        let addresses: Vec<_> = self
+            .replicas
+            .iter()
+            .map(|replica| (replica.address, replica.public))
+            .collect();
         let clients: Vec<_> = (0..4)
             .map(|client| tokio::spawn(ask(addresses[client % addresses.len()], Arc::clone(&seen))))
             .collect();
@@ -115,7 +125,10 @@ impl Trial {
         for kill in 0..kills {
             // Somewhere in the middle of the work: how far differs from kill to kill.
             let enough = seen.lock().unwrap().len() + 1 + usize::from(uuid::Uuid::now_v7().as_bytes()[15] % 16);
-            until("some decisions are out", || async { seen.lock().unwrap().len() >= enough }).await;
+            until("some decisions are out", || async {
+                seen.lock().unwrap().len() >= enough
+            })
+            .await;
             let index = kill % self.replicas.len();
             let replica = &mut self.replicas[index];
             replica.process.kill().unwrap();
@@ -140,12 +153,17 @@ impl Trial {
             ..Query::default()
         };
         let records = reader.records(&consults, jiff::Timestamp::now()).unwrap();
-        let by_request: HashMap<_, _> = records.iter().map(|record| (&record.entry.request_id, record)).collect();
+        let by_request: HashMap<_, _> = records
+            .iter()
+            .map(|record| (&record.entry.request_id, record))
+            .collect();
         let decided = self.decided.lock().unwrap();
         let seen = seen.lock().unwrap();
         let missing = seen.iter().filter(|number| {
             let (request, effect) = &decided[*number];
-            by_request.get(request).is_none_or(|record| record.entry.decision != Some(*effect))
+            by_request
+                .get(request)
+                .is_none_or(|record| record.entry.decision != Some(*effect))
         });
         let missing = missing.count();
         writeln!(
@@ -169,11 +187,21 @@ impl Trial {
 
 impl Replica {
     async fn is_ready(&self) {
-        until("the proxy is ready", || async {
+        let answered = async {
             let head = "GET /.well-known/openid-configuration HTTP/1.1";
-            exchange(self.address, head, "").await.is_some_and(|(status, _)| status == 200)
-        })
-        .await;
+            while exchange((self.address, self.public), head, "")
+                .await
+                .is_none_or(|(status, _)| status != 200)
+            {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(10), answered).await.is_err() {
+            panic!(
+                "not ready: {}",
+                fs::read_to_string(self.folder.path().join("log")).unwrap()
+            );
+        }
     }
 }
 
@@ -186,7 +214,10 @@ impl Drop for Replica {
 }
 
 fn start(folder: &TempDir) -> Child {
-    let log = fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log"));
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.path().join("log"));
     Command::new(env!("CARGO_BIN_EXE_tollgate"))
         .arg("run")
         .current_dir(folder.path())
@@ -200,7 +231,10 @@ fn start(folder: &TempDir) -> Child {
 
 /// An endpoint that numbers its decisions and denies every third.
 async fn hooks(decided: Decided) -> String {
-    async fn answer(State((decided, count)): State<(Decided, Arc<AtomicUsize>)>, Json(event): Json<Value>) -> Json<Value> {
+    async fn answer(
+        State((decided, count)): State<(Decided, Arc<AtomicUsize>)>,
+        Json(event): Json<Value>,
+    ) -> Json<Value> {
         let count = count.fetch_add(1, Ordering::Relaxed);
         let number = format!("decision-{count}");
         let request = event["interceptor_context"]["request_id"].as_str().unwrap().to_owned();
@@ -224,7 +258,7 @@ async fn hooks(decided: Decided) -> String {
 }
 
 /// Asks for tokens without end, and keeps the numbers of the decisions that arrive whole.
-async fn ask(address: SocketAddr, seen: Arc<Mutex<Vec<String>>>) {
+async fn ask(address: (SocketAddr, SocketAddr), seen: Arc<Mutex<Vec<String>>>) {
     let head = "POST /token HTTP/1.1\r\nauthorization: Basic YmF0Y2g6YmF0Y2gtc2VjcmV0\r\n\
                 content-type: application/x-www-form-urlencoded";
     loop {
@@ -247,10 +281,10 @@ async fn ask(address: SocketAddr, seen: Arc<Mutex<Vec<String>>>) {
 }
 
 /// The status and body of an answer; `None` when the connection failed before the end of it.
-async fn exchange(address: SocketAddr, head: &str, body: &str) -> Option<(u16, String)> {
+async fn exchange((address, host): (SocketAddr, SocketAddr), head: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let request = format!(
-        "{head}\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "{head}\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.ok()?;
@@ -259,7 +293,8 @@ async fn exchange(address: SocketAddr, head: &str, body: &str) -> Option<(u16, S
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().ok())?
     });
     if length.is_some_and(|length: usize| length != body.len()) {
         return None;
