@@ -5,7 +5,7 @@ use super::{
     frame::{moment, span},
 };
 use crate::{
-    audit::Statistics,
+    audit::{ReadError, Statistics},
     interceptor::{BreakerState, Policy},
     token::State,
 };
@@ -60,6 +60,15 @@ pub(super) async fn notices(console: &Console, hour: &Statistics) -> Vec<Notice>
     upstream(console, &mut found).await;
     found.sort_by_key(|notice| notice.level);
     found
+}
+
+/// The store cannot be read.
+pub(super) fn unread(error: &ReadError) -> Notice {
+    Notice::new(
+        Level::Bad,
+        format!("Records cannot be read, so there are no figures below: {error}"),
+        "Is the database running and reachable from here, or the file in its place?",
+    )
 }
 
 fn audit(console: &Console, found: &mut Vec<Notice>) {

@@ -74,7 +74,7 @@ impl Trial {
         let decided = Decided::default();
         let hooks = hooks(Arc::clone(&decided)).await;
         let public = free_address().await;
-        provider.set_public_url(&format!("http://{public}"));
+        provider.set_public_url(format!("http://{public}"));
         let mut replicas = Vec::new();
         for store in stores {
             let folder = tempfile::tempdir().unwrap();

@@ -135,6 +135,21 @@ impl Postgres {
         self.tell("unpause");
     }
 
+    /// From now on it speaks TLS with the certificate in `certificate` and the key in `key`, and asks the user `secret` for a password.
+    pub(crate) fn secure(&self, certificate: &str, key: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |path: &Path| {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        open(folder.path());
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            fs::write(folder.path().join(name), text).unwrap();
+            open(&folder.path().join(name));
+        }
+        self.tell(&format!("secure {}", folder.path().display()));
+    }
+
     fn tell(&self, word: &str) {
         let mut commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         writeln!(commands, "{word}").unwrap();
@@ -208,10 +223,18 @@ start() {
 }
 start
 echo "ready $folder"
-while read -r word; do
+while read -r word from; do
   case $word in
     stop) kill -QUIT "$server"; wait "$server" || true; server= ;;
     start) start ;;
+    secure)
+      cp "$from/server.crt" "$from/server.key" "$folder/data/"
+      chmod 600 "$folder/data/server.key"
+      { echo 'host all secret 127.0.0.1/32 scram-sha-256'; cat "$folder/data/pg_hba.conf"; } >"$folder/hba"
+      mv "$folder/hba" "$folder/data/pg_hba.conf"
+      echo 'ssl = on' >>"$folder/data/postgresql.conf"
+      kill -INT "$server"; wait "$server" || true
+      start ;;
     pause) pkill -STOP -P "$server" || true; kill -STOP "$server" ;;
     unpause) kill -CONT "$server"; pkill -CONT -P "$server" || true ;;
   esac

@@ -1,6 +1,7 @@
 //! What only a store with several writers has.
 
 use super::*;
+use crate::secret::SecretSource;
 
 /// A second writer of the same store.
 fn other(place: &Place, clock: Clock) -> Audit {
@@ -196,4 +197,44 @@ async fn sinks_go_on_where_the_chain_was_left() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["data"]["request_id"].clone())
         .collect();
     assert_eq!(requests, ["req-0", "req-1", "req-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_is_verified_and_a_password_is_never_shown() {
+    let Some(cluster) = Postgres::start() else { return };
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".into()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("ca.pem"), made.cert.pem()).unwrap();
+    std::fs::write(dir.path().join("other.pem"), other.cert.pem()).unwrap();
+    std::fs::write(dir.path().join("password"), "correct-canary").unwrap();
+    std::fs::write(dir.path().join("wrong"), "wrong-canary").unwrap();
+    cluster.secure(&made.cert.pem(), &made.signing_key.serialize_pem());
+    cluster.run("CREATE ROLE secret LOGIN PASSWORD 'correct-canary'; CREATE SCHEMA secret AUTHORIZATION secret");
+    let open = |query: &str, password: &str| {
+        let settings = Settings {
+            store: format!("postgres://secret@127.0.0.1:{}/postgres?{query}", cluster.port()),
+            store_password: Some(SecretSource::File { file: password.into() }),
+            on_failure: OnFailure::Spool,
+            ..settings()
+        };
+        Audit::open(&settings, dir.path(), clock())
+    };
+    let refused = open("sslmode=disable", "wrong").unwrap_err().to_string();
+    assert!(refused.contains("password authentication failed"), "{refused}");
+    assert!(!refused.contains("canary"), "{refused}");
+
+    let audit = open("sslmode=verify-full&sslrootcert=ca.pem", "password").unwrap();
+    audit.record(vec![numbered(1)]).await.unwrap();
+    assert!(audit.health().spooled.is_none());
+    let encrypted = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'secret'";
+    assert_eq!(cluster.run(encrypted), "t");
+    audit.close().await;
+    drop(audit);
+
+    // Somebody else's certificate is nobody's: records stay here.
+    let audit = open("sslmode=verify-full&sslrootcert=other.pem", "password").unwrap();
+    audit.record(vec![numbered(2)]).await.unwrap();
+    assert_eq!(audit.health().spooled.unwrap().records, 1);
+    audit.close().await;
 }

@@ -29,6 +29,9 @@ async fn hundred(place: &Place) -> Audit {
     audit
 }
 
+/// What is asked, and which of the numbers from 0 it finds.
+type Case = (Query, Box<dyn Fn(u64) -> bool>);
+
 fn numbers(records: &[Record]) -> Vec<u64> {
     records.iter().map(|record| record.seq).collect()
 }
@@ -43,7 +46,7 @@ async fn every_condition_finds_its_records_and_no_others(place: Place) {
         limit: Some(1_000),
         ..Query::default()
     };
-    let cases: Vec<(Query, Box<dyn Fn(u64) -> bool>)> = vec![
+    let cases: Vec<Case> = vec![
         (none.clone(), Box::new(|_| true)),
         (
             Query {
