@@ -1,5 +1,7 @@
 //! The reading end: it opens the store read-only, while a server writes to it or not.
 
+mod error;
+
 use std::{
     cmp::Ordering,
     io::{self, Write},
@@ -12,6 +14,7 @@ use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
+pub use self::error::ReadError;
 use super::{
     Format, Heads, Place, Query, Record, Report, Settings,
     chain::read_place,
@@ -23,7 +26,7 @@ use super::{
     statistics::{Range, Statistics, Sum},
     store::Location,
 };
-use crate::{fields::Rules, misconfigured::Misconfigured};
+use crate::fields::Rules;
 
 /// A store, open for reading only.
 #[derive(Debug)]
@@ -52,70 +55,6 @@ pub(super) enum Stopped {
         /// The time up to which it looked, where it is known.
         looked_to: Option<Timestamp>,
     },
-}
-
-/// Why nothing could be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The setting names no store.
-    #[error(transparent)]
-    Misconfigured(#[from] Misconfigured),
-    /// There is no such file.
-    #[error("there is no audit at `{}`: it is made when `tollgate run` first starts", .0.display())]
-    Missing(PathBuf),
-    /// The file system refused.
-    #[error("`{}` cannot be read: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is something else.
-    #[error("`{}` is no audit store", .0.display())]
-    Foreign(PathBuf),
-    /// The file was written by a newer version.
-    #[error("`{}` was written by a newer version of Tollgate", .0.display())]
-    Newer(PathBuf),
-    /// The file was written by an older version, and only the writer may bring it up to date.
-    #[error("`{}` was written by an older version of Tollgate; `tollgate run` brings it up to date when it starts", .0.display())]
-    Older(PathBuf),
-    /// The database cannot be read.
-    #[error("the audit store `{at}` cannot be read: {source}")]
-    Postgres {
-        /// The database, without the password.
-        at: String,
-        /// What it said.
-        source: postgres::Failure,
-    },
-    /// A number names no place among several chains.
-    #[error("this store has several chains: name a record by its id, not by its number")]
-    Number,
-    /// No record has this id, number or request id.
-    #[error("no record has the id, number or request id `{0}`")]
-    Unknown(String),
-    /// Several records' ids begin so.
-    #[error("{count} records' ids begin with `{name}`: write more of it")]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// How many there are.
-        count: usize,
-    },
-    /// The heads to hold against the store cannot be used.
-    #[error("the signed heads cannot be used: {0}")]
-    Heads(io::Error),
-    /// SQLite could not read the file.
-    #[error("the audit store `{}` cannot be read: {source}", path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// The output could not be written.
-    #[error("the output cannot be written: {0}")]
-    Output(#[from] io::Error),
 }
 
 /// A stored record, or the number of one that can no longer be read.

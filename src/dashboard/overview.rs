@@ -16,7 +16,6 @@ use super::{
     chart::{self, Chart},
     console::{Console, Shared},
     escape::filters,
-    failure,
     frame::{Frame, Section, moment, show, span},
     interceptors::Breaker,
     row::{Outcome, Row},

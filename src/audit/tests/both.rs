@@ -1,6 +1,5 @@
 //! What holds for every store. Each test runs twice: with a file, and with a PostgreSQL that it starts itself.
 
-#[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../tests/it/world/postgres.rs"]
 mod postgres;
 

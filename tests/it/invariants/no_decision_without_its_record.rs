@@ -146,7 +146,7 @@ async fn with_a_spool_decisions_go_on_while_the_store_is_away_and_are_all_in_it_
 
     assert_eq!(world.machine_token("reports:read").await.status, 200);
     world.hook.deny(Trigger::PreSignup, "No");
-    assert_eq!(world.sign_up("eve@example.com").await.status, 400);
+    assert_eq!(world.sign_up("eve@example.com").await.status, 403);
     assert!(!world.provider.has_user("eve@example.com"));
     assert_eq!(world.metrics().sum("tollgate_audit_spooled_records", &[]), 2.0);
     assert_eq!(world.metrics().sum("tollgate_audit_failing", &[]), 0.0);
