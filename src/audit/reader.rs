@@ -4,7 +4,7 @@ mod error;
 
 use std::{
     cmp::Ordering,
-    io::{self, Write},
+    io::Write,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
