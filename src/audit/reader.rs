@@ -225,11 +225,32 @@ impl Reader {
         };
         let mut count = 0;
         format.begin(out)?;
-        self.each_way(&query, Way::Forth, now, |found| {
+        self.each_within(&query, Way::Forth, usize::MAX, now, |_, found| {
             count += 1;
             Ok(format.write(&found, out)?)
         })?;
         Ok(count)
+    }
+
+    /// Writes the next of the records that `query` asks for, oldest first, from behind the number in `after`: at most `limit`, found in a bounded
+    /// number of look-ups. Returns behind which number to go on; `None` when nothing is left. Between parts no snapshot of the store is held.
+    pub fn export_part(
+        &self,
+        query: &Query,
+        format: Format,
+        now: Timestamp,
+        out: &mut impl Write,
+    ) -> Result<Option<Place>, ReadError> {
+        let mut last = query.after;
+        let stopped = self.each_within(query, Way::Forth, EFFORT, now, |place, found| {
+            last = Some(place);
+            Ok(format.write(&found, out)?)
+        })?;
+        Ok(match stopped {
+            Stopped::AtTheEnd => None,
+            Stopped::Enough => last,
+            Stopped::Tired { onward, .. } => Some(onward),
+        })
     }
 
     /// The records that [`Reader::show`] writes. One that can no longer be read is left out.
@@ -328,26 +349,28 @@ impl Reader {
         &self,
         query: &Query,
         now: Timestamp,
-        take: impl FnMut(Found) -> Result<(), ReadError>,
+        mut take: impl FnMut(Found) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        self.each_way(query, query.way(), now, take)
+        let take = |_, found| take(found);
+        self.each_within(query, query.way(), usize::MAX, now, take).map(drop)
     }
 
-    fn each_way(
+    fn each_within(
         &self,
         query: &Query,
         way: Way,
+        effort: usize,
         now: Timestamp,
-        mut take: impl FnMut(Found) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+        mut take: impl FnMut(Place, Found) -> Result<(), ReadError>,
+    ) -> Result<Stopped, ReadError> {
         let mut left = query.count();
         if left == 0 {
-            return Ok(());
+            return Ok(Stopped::Enough);
         }
         let hashed = self.hashed(query);
         let filter = query.filter(now, hashed.as_deref());
-        self.walk(&filter, way, usize::MAX, left, |_, found| {
-            take(found)?;
+        self.walk(&filter, way, effort, left, |place, found| {
+            take(place, found)?;
             left -= 1;
             Ok(if left == 0 {
                 ControlFlow::Break(())
@@ -355,7 +378,6 @@ impl Reader {
                 ControlFlow::Continue(())
             })
         })
-        .map(drop)
     }
 
     fn hashed(&self, query: &Query) -> Option<String> {

@@ -162,7 +162,7 @@ impl fmt::Debug for Settings {
 }
 
 /// What a record is found, counted and checked by.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 19] = [
     "seq",
     "id",
     "time",
@@ -176,6 +176,7 @@ const FIXED: [&str; 18] = [
     "request_id",
     "status",
     "attempts",
+    "calls",
     "duration_ms",
     "claims",
     "warnings",

@@ -31,7 +31,7 @@ use self::{
     lines::{Appended, Lines},
 };
 use super::{Head, ReadError, Reader, export, postgres, reader::Found, store::Location};
-use crate::misconfigured::Misconfigured;
+use crate::{metrics::Metrics, misconfigured::Misconfigured};
 
 /// All sinks of a store. Dropping it stops them where they are.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ struct Sink {
     base: PathBuf,
     reader: Option<Reader>,
     head: watch::Receiver<Head>,
+    metrics: Metrics,
     stop: CancellationToken,
     /// When a failure was last said, until a delivery succeeds.
     said: Option<Instant>,
@@ -118,6 +119,7 @@ impl Sinks {
         settings: &super::Settings,
         base: &Path,
         head: &watch::Receiver<Head>,
+        metrics: &Metrics,
     ) -> Result<Self, Misconfigured> {
         let stop = CancellationToken::new();
         let sinks = Self {
@@ -135,6 +137,9 @@ impl Sinks {
             // Borrowed for no longer than this: the writer waits for it.
             let last = *head.borrow();
             let cursor = place(settings, base, sink, last, false).map_err(|e| wrong(&e))?;
+            if let Some(cursor) = &cursor {
+                metrics.sink_begins(&sink.name, cursor.at());
+            }
             let sink = Sink {
                 name: sink.name.clone(),
                 outlet,
@@ -144,6 +149,7 @@ impl Sinks {
                 base: base.to_owned(),
                 reader: None,
                 head: head.clone(),
+                metrics: metrics.clone(),
                 stop: sinks.stop.clone(),
                 said: None,
                 _running: sinks.running.token(),
@@ -244,6 +250,7 @@ impl Sink {
                     }
                 }
                 Err(e) => {
+                    self.metrics.sink_failed(&self.name);
                     self.say(&e);
                     if last {
                         return;
@@ -264,6 +271,9 @@ impl Sink {
         let head = *self.head.borrow();
         if self.cursor.is_none() {
             self.cursor = place(&self.settings, &self.base, &self.sink, head, true)?;
+            if let Some(cursor) = &self.cursor {
+                self.metrics.sink_begins(&self.name, cursor.at());
+            }
         }
         let Some(cursor) = &mut self.cursor else {
             return Ok(false);
@@ -289,17 +299,20 @@ impl Sink {
             error!(sink.name = %self.name, missed, from, to, "audit sink `{}` missed {missed} records, {from} to {to}: retention took them \
                 away before it could deliver them", self.name);
             cursor.advance(to);
+            self.metrics.sink_came_to(&self.name, to, "missed");
         }
         match &mut self.outlet {
             Outlet::Lines(lines) => {
                 let text: String = found.iter().map(|found| export::cloud_event(found) + "\n").collect();
                 lines.write(&text)?;
                 cursor.advance(last);
+                self.metrics.sink_came_to(&self.name, last, "delivered");
             }
             Outlet::Endpoint(endpoint) => {
                 for found in &found {
                     endpoint.post(export::cloud_event(found)).await?;
                     cursor.advance(number(found));
+                    self.metrics.sink_came_to(&self.name, number(found), "delivered");
                 }
             }
         }

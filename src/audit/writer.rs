@@ -65,6 +65,7 @@ struct Status {
     last: Mutex<Last>,
     /// Wakes whoever waits for records.
     head: watch::Sender<Head>,
+    metrics: Metrics,
 }
 
 #[derive(Clone, Debug)]
@@ -109,7 +110,9 @@ impl Writer {
                 spooled: spool.as_ref().and_then(Spool::waiting),
             }),
             head: watch::Sender::new(head),
+            metrics: metrics.clone(),
         });
+        metrics.audit_head(head.seq);
         info!(head = %head, "audit store `{location}` opened");
         let (jobs, queue) = mpsc::channel(QUEUE);
         let desk = Desk {
@@ -203,6 +206,7 @@ impl Status {
     }
 
     fn set(&self, last: Last) {
+        self.metrics.audit_head(last.head.seq);
         self.head
             .send_if_modified(|head| std::mem::replace(head, last.head) != last.head);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;
