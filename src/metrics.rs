@@ -97,6 +97,9 @@ struct Series {
     audit_failures: Tally,
     audit_commit_duration: Histogram,
     audit_failing: IntGauge,
+    spooled_records: IntGauge,
+    spooled_bytes: IntGauge,
+    spooled_since: IntGauge,
     /// The number of the audit's last record.
     audit_head: AtomicU64,
     sinks: HashMap<String, OfSink>,
@@ -147,6 +150,9 @@ impl Metrics {
                 .histograms(all)
                 .with_label_values::<&str>(&[]),
             audit_failing: the::AUDIT_FAILING.gauge(all),
+            spooled_records: the::SPOOLED_RECORDS.gauge(all),
+            spooled_bytes: the::SPOOLED_BYTES.gauge(all),
+            spooled_since: the::SPOOLED_SINCE.gauge(all),
             audit_head: AtomicU64::new(0),
             sinks: of_sinks(all, &known.sinks),
             connections: the::CONNECTIONS.gauge(all),
@@ -342,6 +348,19 @@ impl Metrics {
             Some(records) => self.series.audit_records.add_many(&[], records as u64),
             None => self.series.audit_failures.add(&[]),
         }
+    }
+
+    /// The audit's store was opened again after a failure.
+    pub fn audit_is_back(&self) {
+        self.series.audit_failing.set(0);
+    }
+
+    /// What waits in the audit's spool: so many records and bytes, the first since then, in seconds since 1970; all 0 when nothing waits.
+    pub fn spooled(&self, records: u64, bytes: u64, since: i64) {
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.series.spooled_records.set(number(records));
+        self.series.spooled_bytes.set(number(bytes));
+        self.series.spooled_since.set(since);
     }
 
     /// The number of the audit's last record.

@@ -16,7 +16,6 @@ use super::{
     chart::{self, Chart},
     console::{Console, Shared},
     escape::filters,
-    failure,
     frame::{Frame, Section, moment, show, span},
     interceptors::Breaker,
     row::{Outcome, Row},
@@ -102,10 +101,13 @@ pub(super) async fn page(
         };
         Ok((hour, statistics, console.records.page(latest).await?))
     };
-    let (hour, statistics, latest) = match read.await {
-        Ok(read) => read,
-        Err(error) => return failure::unreadable(&console, &visitor, &error),
+    // What needs attention is shown all the more when the store is away.
+    let ((hour, statistics, latest), unread) = match read.await {
+        Ok(read) => (read, None),
+        Err(error) => (Default::default(), Some(error)),
     };
+    let mut notices = attention::notices(&console, &hour).await;
+    notices.extend(unread.map(|error| attention::unread(&error)));
     let label = |at: jiff::Timestamp| {
         at.strftime(if range.length > DAY { "%d %b %H:%M" } else { "%H:%M" })
             .to_string()
@@ -117,7 +119,7 @@ pub(super) async fn page(
         .collect();
     show(&Page {
         frame: Frame::new(&console, &visitor, Section::Overview, "Overview"),
-        notices: attention::notices(&console, &hour).await,
+        notices,
         ranges: RANGES
             .iter()
             .map(|one| (one.name, one.label, one.name == range.name))

@@ -201,6 +201,24 @@ pub(super) const AUDIT_FAILING: Family = Family {
     labels: &[],
     help: "1 from a write of the audit that failed to the next one that does not",
 };
+pub(super) const SPOOLED_RECORDS: Family = Family {
+    name: "tollgate_audit_spooled_records",
+    kind: Gauge,
+    labels: &[],
+    help: "Records in the local spool, which wait for the audit's store to be back",
+};
+pub(super) const SPOOLED_BYTES: Family = Family {
+    name: "tollgate_audit_spooled_bytes",
+    kind: Gauge,
+    labels: &[],
+    help: "Bytes of the local spool",
+};
+pub(super) const SPOOLED_SINCE: Family = Family {
+    name: "tollgate_audit_spooled_since_seconds",
+    kind: Gauge,
+    labels: &[],
+    help: "When the first record in the spool was written, in seconds since 1970; 0 when none waits",
+};
 pub(super) const SINK_LAG: Family = Family {
     name: "tollgate_audit_sink_lag_records",
     kind: Gauge,
@@ -326,6 +344,9 @@ pub(super) const ALL: &[&Family] = &[
     &AUDIT_FAILURES,
     &AUDIT_COMMIT_DURATION,
     &AUDIT_FAILING,
+    &SPOOLED_RECORDS,
+    &SPOOLED_BYTES,
+    &SPOOLED_SINCE,
     &SINK_LAG,
     &SINK_RECORDS,
     &SINK_FAILURES,

@@ -17,6 +17,8 @@ mod http;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod logout;

@@ -125,13 +125,19 @@ pub(super) fn dashboard(config: &Config, findings: &mut Findings<'_, impl Write>
 
 /// Looks whether the store could be written, and makes none: that would belong to whoever runs the check.
 pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
-    let path = match config.audit.path(&config.base) {
-        Ok(path) => path,
-        Err(wrong) => return findings.misconfigured("audit", &wrong),
-    };
     if let Err(wrong) = config.audit.check(&config.base) {
         return findings.misconfigured("audit", &wrong);
     }
+    let path = match config.audit.file(&config.base) {
+        Ok(Some(path)) => path,
+        Ok(None) => {
+            return match config.audit.probe(&config.base) {
+                Ok(database) => findings.ok("audit", format!("`{database}` can be written")),
+                Err(wrong) => findings.misconfigured("audit", &wrong),
+            };
+        }
+        Err(wrong) => return findings.misconfigured("audit", &wrong),
+    };
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
