@@ -6,6 +6,7 @@ use std::io::Write;
 
 use clap::Args;
 use http::{Method, Uri};
+use serde_json::Value;
 
 use super::{
     outcome::{Outcome, Stop},
@@ -15,8 +16,9 @@ use crate::{
     config::Config,
     form::Form,
     gate::preview::{Explanation, Found, Question, deed, denial, explain},
+    json,
     preset::Preset,
-    route::{Action, Sign},
+    route::Action,
 };
 
 #[derive(Debug, Args)]
@@ -28,6 +30,9 @@ pub(super) struct Arguments {
     /// A field of its form, as often as needed
     #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
     form: Vec<(String, String)>,
+    /// Its body, where that is JSON
+    #[arg(long, value_name = "TEXT", value_parser = document, conflicts_with = "form")]
+    json: Option<Value>,
     /// One of its headers, as often as needed
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
@@ -51,6 +56,8 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
         url: arguments.url.clone(),
         form,
         headers: arguments.header.clone(),
+        json: arguments.json.clone(),
+        ..Question::default()
     };
     let (perhaps, found) = match explain(&preset, &config.environment, &question) {
         Explanation::Unreadable(why) => {
@@ -112,7 +119,11 @@ fn describe(config: &Config, preset: &Preset, found: &Found, out: &mut impl Writ
         "route         `{}` of {from}: the path is `{}`{}",
         route.name,
         route.path.as_str(),
-        found.sign.as_ref().map(seen).unwrap_or_default()
+        found
+            .sign
+            .as_ref()
+            .map(|sign| format!(", and {sign}"))
+            .unwrap_or_default()
     )?;
     if let Some(summary) = &route.summary {
         writeln!(out, "what it is    {summary}")?;
@@ -132,17 +143,13 @@ fn describe(config: &Config, preset: &Preset, found: &Found, out: &mut impl Writ
     Ok(Outcome::Well)
 }
 
-fn seen(sign: &Sign) -> String {
-    match sign {
-        Sign::Form(fields) => format!(", and the form has `{}`", fields.join("` and `")),
-        Sign::Query(name) => format!(", and the query has `{name}`"),
-        Sign::Learned(name) => format!(", and it carries the value `{name}`"),
-    }
-}
-
 fn field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write a field as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn document(text: &str) -> Result<Value, String> {
+    json::parse(text.as_bytes()).map_err(|e| e.to_string())
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -15,8 +15,8 @@ use crate::{clock::Period, misconfigured::Misconfigured};
 pub struct Settings {
     /// Where it listens: `http://127.0.0.1:8080`. A path, such as `/auth`, is where the provider has its own.
     pub url: String,
-    /// What it is: `keycloak`; `generic` for any provider with a discovery document; or the path of a preset of your own, which
-    /// ends in `.toml`. Default: `generic`.
+    /// What it is: a file of `presets/` by its name; `generic` for any provider with a discovery document; or the path of a preset
+    /// of your own, which ends in `.toml`. Default: `generic`.
     #[serde(default = "generic")]
     pub preset: String,
     /// `preserve`: the provider already calls itself by `public_url`, and `iss` stays as it is. Default: `preserve`.
@@ -104,9 +104,8 @@ impl Settings {
     pub(super) fn uri(&self) -> Result<Uri, Misconfigured> {
         if self.issuer == IssuerPolicy::Rewrite {
             return Err(
-                Misconfigured::new("upstream.issuer", "`rewrite` is not in this version").hint(
-                    "let the provider call itself by the public URL (Keycloak: `--hostname`), and write `preserve`",
-                ),
+                Misconfigured::new("upstream.issuer", "`rewrite` is not in this version")
+                    .hint("let the provider call itself by the public URL, and write `preserve`"),
             );
         }
         if self.late_signup.is_some() && self.service_account.is_none() {

@@ -1,6 +1,8 @@
 //! What Tollgate does, shown through its front door: real sockets on every side, a whole configuration each time.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod consults;
