@@ -40,6 +40,9 @@ pub struct Route {
     /// The body encodings that are read; a request with another one is refused. Empty: the body is not read.
     #[serde(default)]
     pub bodies: Vec<BodyKind>,
+    /// Whether the provider reads the fields of the form without regard to case. They are judged and forwarded in small letters.
+    #[serde(default)]
+    pub any_case: bool,
     /// The request is this one only if at least one sign is there. Empty: always.
     #[serde(default)]
     pub only_if: Vec<Sign>,

@@ -107,6 +107,10 @@ impl Gate {
         let Some(Candidate { route, captures }) = found else {
             return Ok(Recognition::None(content));
         };
+        let content = match content {
+            Content::Form(form) if route.any_case => Content::Form(form.with_small_names()),
+            other => other,
+        };
         let recognised = Recognised {
             route,
             preset,

@@ -36,7 +36,7 @@ pub(super) fn read(name: &str, base: &Path) -> Result<Preset, Misconfigured> {
     let preset = written.complete(base).map_err(wrong_at)?;
     for (index, route) in preset.routes.iter().enumerate() {
         if let Err(wrong) = route.check().and_then(|()| preset.check(route)) {
-            let mut found = at(written(&text, index, &wrong.key), &wrong.message);
+            let mut found = at(place_of(&text, index, &wrong.key), &wrong.message);
             found.hint = wrong.hint;
             return Err(found);
         }
@@ -51,7 +51,7 @@ fn key(text: &str, key: &str) -> Option<Range<usize>> {
 }
 
 /// Where a key of the route with this index stands; the route itself, where it has no such key.
-fn written(text: &str, index: usize, key: &str) -> Option<Range<usize>> {
+fn place_of(text: &str, index: usize, key: &str) -> Option<Range<usize>> {
     #[derive(Deserialize)]
     struct Routes {
         route: Vec<Spanned<BTreeMap<String, Spanned<IgnoredAny>>>>,

@@ -38,6 +38,14 @@ impl Candidate {
         if signs.is_empty() {
             return Fit::Always;
         }
+        let small = self
+            .route
+            .any_case
+            .then(|| seen.form.cloned().map(Form::with_small_names));
+        let seen = &Seen {
+            form: small.as_ref().map_or(seen.form, Option::as_ref),
+            ..*seen
+        };
         if let Some(sign) = signs.iter().find(|sign| seen.has(sign, &self.captures)) {
             return Fit::Seen(sign);
         }

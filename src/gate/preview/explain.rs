@@ -124,6 +124,16 @@ pub fn explain(preset: &Preset, environment: &str, asked: &Question) -> Explanat
             }
             Fit::Not => continue,
         };
+        let read_so;
+        let asked = if candidate.route.any_case {
+            read_so = Question {
+                form: asked.form.clone().with_small_names(),
+                ..asked.clone()
+            };
+            &read_so
+        } else {
+            asked
+        };
         let found = found(preset, environment, asked, &query, candidate, sign);
         return Explanation::Routed {
             perhaps,
