@@ -36,6 +36,8 @@ pub struct Preset {
     pub summary: String,
     /// What no proxy in front of this provider can see, a sentence each: `tollgate check` tells the operator.
     pub limits: Vec<String>,
+    /// What the preset was tried on, besides recorded requests, in a clause for docs/providers.md.
+    pub tried: Option<String>,
     /// Where an issuer's documents are.
     pub issuer: Issuer,
     /// The provider's own console, if its logins go through the same endpoints.

@@ -1,8 +1,10 @@
 //! `tollgate explain`: what would become of a request, without sending it anywhere.
 
 mod asked;
+mod record;
+mod suspicion;
 
-use std::io::Write;
+use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 use http::{Method, Uri};
@@ -24,9 +26,15 @@ use crate::{
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The request's method, such as POST
-    method: Method,
+    #[arg(required_unless_present = "record")]
+    method: Option<Method>,
     /// Its URL, or its path and query
-    url: Uri,
+    #[arg(required_unless_present = "record")]
+    url: Option<Uri>,
+    /// A recording of a browser (HAR, or `-` for the standard input): which of its requests no route fits though they look like a
+    /// signup, an invitation or tokens, each with a `[[route]]` for it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "form", "json", "header"])]
+    record: Option<PathBuf>,
     /// A field of its form, as often as needed
     #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
     form: Vec<(String, String)>,
@@ -40,20 +48,22 @@ pub(super) struct Arguments {
 
 /// Prints which route it is and who would be asked. The answer is no where the request would be refused.
 pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) -> Result<Outcome, Stop> {
-    let paint = Paint::for_stdout();
-    writeln!(
-        out,
-        "{}",
-        paint.bold(&format!("{} {}", arguments.method, arguments.url))
-    )?;
     let preset = config.preset().map_err(|wrong| config.errors([&wrong]))?;
     let base: Option<Uri> = config.upstream.url.parse().ok();
     let preset = preset.below(base.as_ref().map_or("", |uri| uri.path().trim_end_matches('/')));
+    if let Some(recording) = &arguments.record {
+        return record::run(config, &preset, recording, out);
+    }
+    let (method, url) = (
+        arguments.method.clone().unwrap_or_default(),
+        arguments.url.clone().unwrap_or_default(),
+    );
+    writeln!(out, "{}", Paint::for_stdout().bold(&format!("{method} {url}")))?;
     let mut form = Form::default();
     arguments.form.iter().for_each(|(name, value)| form.set(name, value));
     let question = Question {
-        method: arguments.method.clone(),
-        url: arguments.url.clone(),
+        method,
+        url,
         form,
         headers: arguments.header.clone(),
         json: arguments.json.clone(),

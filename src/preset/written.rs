@@ -29,6 +29,8 @@ pub(super) struct Written {
     paths: BTreeMap<String, Pattern>,
     #[serde(default)]
     limits: Vec<String>,
+    #[serde(default)]
+    tried: Option<String>,
     issuer: Option<Issuer>,
     #[serde(default)]
     console: Option<Console>,
@@ -97,6 +99,7 @@ impl Written {
             name: self.name,
             summary: self.summary,
             limits: self.limits,
+            tried: self.tried,
             console: self.console,
             learn,
             denial,

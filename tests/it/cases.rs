@@ -112,11 +112,11 @@ fn no_row_of_a_preset_is_without_a_case() {
         );
         let shown: BTreeSet<_> = cases.iter().filter_map(|(_, case)| case.route.as_deref()).collect();
         let (rows, of_generic) = (preset(name), Preset::load("generic", Path::new("."), &[]).unwrap());
-        // A row that is taken over as it is, its path from discovery, is shown by the cases of the preset that it is from.
+        // A row that is taken over as it is, is shown by the cases of the preset that it is from.
         let written = Preset::load(name, Path::new("."), &[]).unwrap();
         let taken_over = |name: &str| {
             let path = |preset: &Preset| Some(preset.routes.iter().find(|row| row.name == name)?.path.clone());
-            path(&written).is_some_and(|path| path.discovered().is_some()) && path(&written) == path(&of_generic)
+            path(&written).is_some() && path(&written) == path(&of_generic)
         };
         let missing_here = |row: &&std::sync::Arc<tollgate::route::Route>| {
             !shown.contains(row.name.as_str()) && (name == "generic" || !taken_over(&row.name))

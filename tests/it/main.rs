@@ -23,6 +23,8 @@ mod logout;
 #[cfg(test)]
 mod observed;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod project;
 #[cfg(test)]
 mod signups;
