@@ -10,6 +10,7 @@ mod issued;
 mod issuers;
 mod late;
 mod learned;
+mod learning;
 mod logout;
 mod metadata;
 mod natives;
@@ -38,6 +39,7 @@ use self::{
     issuers::Issuers,
     late::Asked,
     learned::Learned,
+    learning::Learning,
     metadata::path_of,
     natives::Natives,
     recognise::{Content, Recognised, Recognition},
@@ -81,6 +83,8 @@ pub struct Parts {
     pub denied: StatusCode,
     /// The page that browsers are shown.
     pub page: Page,
+    /// Whether routes are suggested for requests that none fits.
+    pub learn: bool,
     /// Form fields that are sent as attributes of a signup.
     pub signup_attributes: Vec<String>,
     /// Whether a native upstream token is refused.
@@ -118,6 +122,7 @@ pub struct Gate {
     preset: ArcSwapOption<Preset>,
     issuers: Issuers,
     learned: Learned,
+    learning: Learning,
     asked: Asked,
     natives: Natives,
     tasks: TaskTracker,
@@ -142,6 +147,7 @@ impl Gate {
             issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
             preset: ArcSwapOption::new(known),
             learned: Learned::default(),
+            learning: Learning::default(),
             asked: Asked::default(),
             natives: Natives::default(),
             tasks: TaskTracker::new(),
@@ -184,7 +190,11 @@ impl Gate {
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             Ok(Recognition::None(content)) => {
-                let streamed = match self.pass(&mut exchange, content).await {
+                let passed = match self.learn_from(&exchange, content).await {
+                    Ok(content) => self.pass(&mut exchange, content).await,
+                    Err(refusal) => Err(refusal),
+                };
+                let streamed = match passed {
                     Ok(answer) => self.guard(&exchange, None, answer).await,
                     Err(refusal) => Err(refusal),
                 };

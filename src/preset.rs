@@ -4,6 +4,7 @@ mod accounts;
 mod file;
 mod fit;
 mod overlap;
+mod suspicion;
 mod way;
 mod written;
 
@@ -17,6 +18,7 @@ pub use self::{
     accounts::{Accounts, Call, Mark, Membership},
     fit::{Candidate, Fit, Seen},
     overlap::{Overlap, Verdict},
+    suspicion::{Looks, Traits},
     way::{Area, Fate, Need, Outcome, Way},
 };
 use crate::{

@@ -2,7 +2,6 @@
 
 mod asked;
 mod record;
-mod suspicion;
 
 use std::{io::Write, path::PathBuf};
 

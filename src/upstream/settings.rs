@@ -37,6 +37,11 @@ pub struct Settings {
     /// uncompressed, save scripts, styles, fonts and images. Default: `block`.
     #[serde(default)]
     pub egress: Egress,
+    /// Whether a `[[route]]` is printed to standard output for each request that no route fits though it looks like a signup, an
+    /// invitation or a token request, by the names in it. Bodies up to 64 KiB are read for that before they are forwarded.
+    /// Default: `false`.
+    #[serde(default)]
+    pub learn: bool,
     /// Fields of the signup form that are sent to interceptors as `user.attributes`; passwords never are.
     #[serde(default)]
     pub signup_attributes: Vec<String>,

@@ -244,6 +244,12 @@ pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -
                 findings.note("out of reach", limit)?;
             }
             routes::check(config, &preset, findings)?;
+            if config.upstream.learn {
+                findings.note(
+                    "learning",
+                    "routes for requests that look as if they should have one are printed to standard output",
+                )?;
+            }
             Ok(Some(preset))
         }
         Err(wrong) => {

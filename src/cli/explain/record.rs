@@ -11,14 +11,13 @@ use http::Uri;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::suspicion::{Looks, Traits};
 use crate::{
     cli::outcome::{Outcome, Stop},
     config::Config,
     exchange::Target,
     form::Form,
     gate::preview::{Explanation, Question, explain},
-    preset::Preset,
+    preset::{Looks, Preset, Traits},
     route::BodyKind,
 };
 
@@ -186,17 +185,17 @@ impl Entry {
     }
 
     fn traits(&self, question: &Question) -> Traits {
-        let mut fields: Vec<String> = question.form.iter().map(|(name, _)| format!("form:{name}")).collect();
-        if let Some(document) = &question.json {
-            places(document, "json:", &mut fields);
-        }
         let path = Target::read(&question.url).map_or_else(|_| question.url.path().to_owned(), |t| t.path().to_owned());
+        let body = self.request.post_data.as_ref().map(Posted::kind);
         Traits {
-            method: question.method.to_string(),
-            path: impersonal(&path),
-            body: self.request.post_data.as_ref().map(Posted::kind),
-            fields,
             has_token: self.response.has_token(),
+            ..Traits::of(
+                question.method.as_str(),
+                &path,
+                body,
+                &question.form,
+                question.json.as_ref(),
+            )
         }
     }
 }
@@ -240,57 +239,5 @@ impl Answer {
             || ["id_token", "token", "jwt"]
                 .iter()
                 .any(|name| named(name).is_some_and(|token| token.starts_with("eyJ")))
-    }
-}
-
-/// Where the members of a document are, that are no objects themselves.
-fn places(document: &Value, at: &str, into: &mut Vec<String>) {
-    let Value::Object(members) = document else { return };
-    for (name, value) in members {
-        let place = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-        match value {
-            Value::Object(_) => places(value, &place, into),
-            _ => into.push(place),
-        }
-    }
-}
-
-/// A path without what is somebody's: numbers, long identifiers, addresses.
-fn impersonal(path: &str) -> String {
-    let mut count = 0;
-    let parts = path.split('/').map(|part| {
-        let digits = part.chars().filter(char::is_ascii_digit).count();
-        let is_version = part
-            .strip_prefix('v')
-            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
-        let is_number = digits > 0 && digits == part.len();
-        if is_version || !(digits >= 3 || is_number || part.contains(['@', '%'])) {
-            return part.to_owned();
-        }
-        count += 1;
-        match count {
-            1 => "{id}".to_owned(),
-            more => format!("{{id{more}}}"),
-        }
-    });
-    parts.collect::<Vec<_>>().join("/")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_somebodys_is_left_out_of_a_path() {
-        for (path, kept) in [
-            ("/api/v2/users/42", "/api/v2/users/{id}"),
-            (
-                "/orgs/018f3c2e-77aa/members/ada@example.org",
-                "/orgs/{id}/members/{id2}",
-            ),
-            ("/oauth2/token", "/oauth2/token"),
-        ] {
-            assert_eq!(impersonal(path), kept);
-        }
     }
 }

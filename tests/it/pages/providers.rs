@@ -118,7 +118,10 @@ fn table() -> String {
             Trigger::PreM2mTokenCreation,
             Trigger::PreClientRegistration,
         ];
-        let tried = preset.tried.clone().unwrap_or_else(|| "requests from its sources and documents".into());
+        let tried = preset
+            .tried
+            .clone()
+            .unwrap_or_else(|| "requests from its sources and documents".into());
         let cells = order.map(cell).join(" | ");
         writeln!(table, "| `{name}` | {} | {cells} | {tried} |", preset.summary).unwrap();
     }

@@ -32,8 +32,8 @@ export class World {
   redirect = 'https://rp.example/cb';
   #secrets = {};
 
-  /** @param sections further tables of `proxy.toml`; the operator's `[[route]]`s are those of docs/examples */
-  static async open(suite, sections = {}) {
+  /** @param sections further tables of `proxy.toml`; @param text what stands behind them: the operator's `[[route]]`s of docs/examples */
+  static async open(suite, sections = {}, text = readFileSync(join(here, '../../docs/examples/own-routes.toml'), 'utf8')) {
     const world = new World();
     const root = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
     world.folder = join(root, suite);
@@ -58,7 +58,7 @@ export class World {
       discovery: '/.well-known/openid-configuration',
       interceptors: interceptors.map((entries) => ({ endpoint: world.hooks.url(entries.name), secret: { file: 'hook.key' }, on_failure: 'deny', ...entries })),
       sections: { ...sections, upstream: { preset: 'generic', ...sections.upstream } },
-      text: readFileSync(join(here, '../../docs/examples/own-routes.toml'), 'utf8'),
+      text,
     });
     writeFileSync(join(world.tollgate.folder, 'hook.key'), world.hooks.secret, { mode: 0o600 });
     try {

@@ -2,26 +2,46 @@
 
 use std::collections::BTreeSet;
 
-use crate::route::BodyKind;
+use serde_json::Value;
+
+use crate::{form::Form, route::BodyKind};
 
 /// What is known of a request and its answer: names, never values.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Traits {
+pub struct Traits {
     /// The method.
-    pub(super) method: String,
+    pub method: String,
     /// The path, its segments that are somebody's replaced by `{id}`.
-    pub(super) path: String,
+    pub path: String,
     /// How the body is encoded.
-    pub(super) body: Option<BodyKind>,
-    /// Where fields are: `form:email`, `json:/user/email`.
-    pub(super) fields: Vec<String>,
+    pub body: Option<BodyKind>,
+    /// Where fields are: `form:email`, `json:/user/email`. Odd names are left out.
+    pub fields: Vec<String>,
     /// Whether the answer hands out a token.
-    pub(super) has_token: bool,
+    pub has_token: bool,
+}
+
+impl Traits {
+    /// Those of a request. `path` is the canonical one.
+    pub fn of(method: &str, path: &str, body: Option<BodyKind>, form: &Form, json: Option<&Value>) -> Self {
+        let mut fields: Vec<String> = form.iter().map(|(name, _)| format!("form:{name}")).collect();
+        if let Some(document) = json {
+            places(document, "json:", &mut fields);
+        }
+        fields.retain(|place| is_plain(place));
+        Self {
+            method: method.to_owned(),
+            path: impersonal(path),
+            body,
+            fields,
+            has_token: false,
+        }
+    }
 }
 
 /// What a request looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Looks {
+pub enum Looks {
     /// A person opens an account.
     Signup,
     /// Somebody makes or invites an account for somebody else.
@@ -32,7 +52,7 @@ pub(super) enum Looks {
 
 impl Looks {
     /// What it looks like, if it does.
-    pub(super) fn of(traits: &Traits) -> Option<Self> {
+    pub fn of(traits: &Traits) -> Option<Self> {
         if traits.has_token || traits.has("granttype") {
             return Some(Self::Tokens);
         }
@@ -62,7 +82,7 @@ impl Looks {
     }
 
     /// What it looks like, in words.
-    pub(super) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Signup => "a signup",
             Self::Invitation => "an invitation, or an account made for somebody else",
@@ -71,7 +91,7 @@ impl Looks {
     }
 
     /// A `[[route]]` for it, to be looked at by whoever knows the provider.
-    pub(super) fn route(self, traits: &Traits) -> String {
+    pub fn route(self, traits: &Traits) -> String {
         let name = name(self, &traits.path);
         let mut lines = vec![
             "[[route]]".to_owned(),
@@ -174,6 +194,45 @@ fn name(looks: Looks, path: &str) -> String {
         })
         .collect();
     format!("own-{kind}-{last}")
+}
+
+/// Where the members of a document are, that are no objects themselves.
+fn places(document: &Value, at: &str, into: &mut Vec<String>) {
+    let Value::Object(members) = document else { return };
+    for (name, value) in members {
+        let place = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+        match value {
+            Value::Object(_) => places(value, &place, into),
+            _ => into.push(place),
+        }
+    }
+}
+
+/// A path without what is somebody's: numbers, long identifiers, addresses.
+fn impersonal(path: &str) -> String {
+    let mut count = 0;
+    let parts = path.split('/').map(|part| {
+        let digits = part.chars().filter(char::is_ascii_digit).count();
+        let is_version = part
+            .strip_prefix('v')
+            .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit()));
+        let is_number = digits > 0 && digits == part.len();
+        if is_version || !(digits >= 3 || is_number || !is_plain(part)) {
+            return part.to_owned();
+        }
+        count += 1;
+        match count {
+            1 => "{id}".to_owned(),
+            more => format!("{{id{more}}}"),
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// Whether a text can stand in a route as it is.
+fn is_plain(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.~:/+[]".contains(c);
+    text.chars().all(plain)
 }
 
 const SIGNUP: [&str; 8] = [
@@ -294,5 +353,32 @@ mod tests {
             &["form:email", "form:firstName"],
         ));
         assert!(text.contains("\"user.given_name\" = \"form:firstName\""), "{text}");
+    }
+
+    #[test]
+    fn what_is_somebodys_is_left_out_of_a_path() {
+        for (path, kept) in [
+            ("/api/v2/users/42", "/api/v2/users/{id}"),
+            (
+                "/orgs/018f3c2e-77aa/members/ada@example.org",
+                "/orgs/{id}/members/{id2}",
+            ),
+            ("/oauth2/token", "/oauth2/token"),
+        ] {
+            assert_eq!(impersonal(path), kept);
+        }
+    }
+
+    #[test]
+    fn odd_names_are_left_out() {
+        let mut form = Form::default();
+        form.set("email", "a");
+        form.set("x\"\n[[route]]", "b");
+        let json = serde_json::json!({"user": {"name": 1, "\u{1b}": 2}});
+        let traits = Traits::of("POST", "/a/\"b", None, &form, Some(&json));
+        assert_eq!(
+            (traits.path.as_str(), traits.fields),
+            ("/a/{id}", vec!["form:email".into(), "json:/user/name".into()])
+        );
     }
 }
