@@ -23,6 +23,8 @@ mod logout;
 #[cfg(test)]
 mod observed;
 #[cfg(test)]
+mod other_providers;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod project;
