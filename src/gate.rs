@@ -1,6 +1,7 @@
 //! The line that every request walks, from the first byte to the last.
 
 mod accounts;
+mod answer;
 mod authorize;
 mod consult;
 mod front;
@@ -29,13 +30,14 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, REFERER, TRAILER},
 };
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use self::{
+    answer::{relayed, with_body, with_json},
     issuers::Issuers,
     late::Asked,
     learned::Learned,
@@ -190,11 +192,7 @@ impl Gate {
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             Ok(Recognition::None(content)) => {
-                let passed = match self.learn_from(&exchange, content).await {
-                    Ok(content) => self.pass(&mut exchange, content).await,
-                    Err(refusal) => Err(refusal),
-                };
-                let streamed = match passed {
+                let streamed = match self.pass(&mut exchange, content).await {
                     Ok(answer) => self.guard(&exchange, None, answer).await,
                     Err(refusal) => Err(refusal),
                 };
@@ -285,6 +283,7 @@ impl Gate {
     /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
     async fn pass(self: &Arc<Self>, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
+        let content = self.learn_from(exchange, content).await?;
         self.restore_bearer(exchange, &preset, false)?;
         if exchange.wants_websocket()
             && preset
@@ -423,25 +422,6 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
-}
-
-/// A held answer, passed on as it came.
-fn relayed(answer: Response<Bytes>) -> Response<Body> {
-    answer.map(body::full)
-}
-
-/// A held answer with another body.
-fn with_body(answer: Response<Bytes>, body: String) -> Response<Body> {
-    let (mut parts, _) = answer.into_parts();
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ETAG] {
-        parts.headers.remove(name);
-    }
-    Response::from_parts(parts, body::full(body))
-}
-
-/// A held answer with a JSON document for its body.
-fn with_json(answer: Response<Bytes>, document: &Value) -> Response<Body> {
-    with_body(answer, document.to_string())
 }
 
 /// What a client is answered when the upstream is away.
