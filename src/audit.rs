@@ -36,7 +36,7 @@ use crate::{clock::Clock, metrics::Metrics, misconfigured::Misconfigured};
 
 pub use self::{
     chain::{Hash, Head},
-    entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
+    entry::{Call, ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind, Refused},
     export::Format,
     heads::{Heads, Settings as HeadsSettings},
     histogram::Histogram,
@@ -112,8 +112,8 @@ impl Audit {
     ) -> Result<Self, Misconfigured> {
         let path = settings.path(base)?;
         let outlets = sink::outlets(settings, base)?;
-        let writer = writer::Writer::start(&path, settings, base, clock, metrics)?;
-        let sinks = sink::Sinks::start(outlets, settings, base, &writer.head())?;
+        let writer = writer::Writer::start(&path, settings, base, clock, metrics.clone())?;
+        let sinks = sink::Sinks::start(outlets, settings, base, &writer.head(), &metrics)?;
         Ok(Self {
             writer,
             sinks: Arc::new(sinks),

@@ -21,7 +21,6 @@ mod tests;
 pub use self::{
     breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
-    refused::{ClaimsMember, RefusedClaim},
     sample::sample,
     settings::{Authentication, BreakerSettings, Conditions, OnRefresh, Policy, Settings},
 };

@@ -5,9 +5,18 @@
 
 mod catalogue;
 mod family;
+mod sinks;
 mod words;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
@@ -16,6 +25,7 @@ pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
+    sinks::{OfSink, of_sinks},
     words::{FAMILIES, TRIGGERS},
 };
 use crate::{
@@ -43,6 +53,8 @@ pub struct Known<'a> {
     pub interceptors: Vec<(&'a str, Trigger)>,
     /// The names of all routes.
     pub operations: Vec<&'a str>,
+    /// The names of all audit sinks.
+    pub sinks: Vec<&'a str>,
 }
 
 /// All series. Cheap to clone; clones count into the same.
@@ -62,6 +74,7 @@ struct Series {
     in_flight: IntGauge,
     refusals: Tally,
     reissued: Tally,
+    wrapped: Tally,
     unverified: Tally,
     native: Tally,
     sightings: Tally,
@@ -74,12 +87,16 @@ struct Series {
     audit_failures: Tally,
     audit_commit_duration: Histogram,
     audit_failing: IntGauge,
+    /// The number of the audit's last record.
+    audit_head: AtomicU64,
+    sinks: HashMap<String, OfSink>,
     connections: IntGauge,
     accepted: Tally,
     handshakes: Tally,
     key_since: IntGaugeVec,
     key_next: IntGaugeVec,
     exports: Tally,
+    spans_dropped: Tally,
 }
 
 struct OfInterceptor {
@@ -115,6 +132,7 @@ impl Metrics {
             in_flight: the::IN_FLIGHT.gauge(all),
             refusals: the::REFUSALS.tally(all),
             reissued: the::REISSUED.tally(all),
+            wrapped: the::WRAPPED_TOKENS.tally(all),
             unverified: the::UNVERIFIED.tally(all),
             native: the::NATIVE.tally(all),
             sightings: the::SIGHTINGS.tally(all),
@@ -129,12 +147,15 @@ impl Metrics {
                 .histograms(all)
                 .with_label_values::<&str>(&[]),
             audit_failing: the::AUDIT_FAILING.gauge(all),
+            audit_head: AtomicU64::new(0),
+            sinks: of_sinks(all, &known.sinks),
             connections: the::CONNECTIONS.gauge(all),
             accepted: the::ACCEPTED.tally(all),
             handshakes: the::HANDSHAKES.tally(all),
             key_since: the::KEY_SINCE.gauges(all),
             key_next: the::KEY_NEXT.gauges(all),
             exports: the::EXPORTS.tally(all),
+            spans_dropped: the::SPANS_DROPPED.tally(all),
             registry,
         };
         Self(Arc::new(series))
@@ -147,6 +168,8 @@ impl Metrics {
 
     /// All series in Prometheus' text format, [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
+        let head = self.0.audit_head.load(Ordering::Relaxed);
+        self.0.sinks.values().for_each(|sink| sink.show(head));
         TextEncoder::new()
             .encode_to_string(&self.0.registry.gather())
             .unwrap_or_else(|e| {
@@ -206,9 +229,14 @@ impl Metrics {
         self.0.refusals.add(&[fault]);
     }
 
-    /// An `access_token`, `id_token` or `statement` was signed again.
+    /// An `access_token`, `id_token`, `statement` or `logout_token` was signed again.
     pub fn reissued(&self, token: &str) {
         self.0.reissued.add(&[token]);
+    }
+
+    /// An `access_token` or `refresh_token` was sealed into a token of ours.
+    pub fn wrapped(&self, token: &str) {
+        self.0.wrapped.add(&[token]);
     }
 
     /// A token of the upstream did not verify.
@@ -259,6 +287,32 @@ impl Metrics {
         }
     }
 
+    /// The number of the audit's last record.
+    pub fn audit_head(&self, seq: u64) {
+        self.0.audit_head.store(seq, Ordering::Relaxed);
+    }
+
+    /// A sink of the audit begins behind the record with this number.
+    pub fn sink_begins(&self, sink: &str, at: u64) {
+        if let Some(series) = self.0.sinks.get(sink) {
+            series.begin(at);
+        }
+    }
+
+    /// A sink is done with the records up to this number; they were `delivered` or `missed`.
+    pub fn sink_came_to(&self, sink: &str, at: u64, outcome: &str) {
+        if let Some(series) = self.0.sinks.get(sink) {
+            series.come_to(at, outcome);
+        }
+    }
+
+    /// A delivery of a sink failed.
+    pub fn sink_failed(&self, sink: &str) {
+        if let Some(series) = self.0.sinks.get(sink) {
+            series.fail();
+        }
+    }
+
     /// A connection that was accepted.
     pub fn connected(&self) -> Held {
         self.0.accepted.add(&["accepted"]);
@@ -278,6 +332,11 @@ impl Metrics {
     /// A batch of spans went to the collector, or did not.
     pub fn exported(&self, well: bool) {
         self.0.exports.add(&[outcome(well)]);
+    }
+
+    /// So many spans are lost: `queue_full`, `not_sent`.
+    pub fn spans_dropped(&self, reason: &str, count: usize) {
+        self.0.spans_dropped.add_many(&[reason], count as u64);
     }
 
     /// When the key of a kind began to sign, and when the next one will, in seconds since 1970.
@@ -327,8 +386,8 @@ impl OfInterceptor {
     fn count(&self, consultation: &Consultation) {
         let effect = consultation.effect;
         self.consults.add(&[decision(effect), decider(consultation.decided_by)]);
-        self.attempts.inc_by(consultation.attempts.into());
-        if consultation.attempts > 0 {
+        self.attempts.inc_by(consultation.calls().into());
+        if !consultation.attempts.is_empty() {
             self.duration.observe(consultation.duration.as_secs_f64());
         }
         if consultation.failure.is_some() && effect == Effect::Allow {

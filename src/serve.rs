@@ -211,6 +211,7 @@ fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>>
             .flat_map(|preset| &preset.routes)
             .map(|route| route.name.as_str())
             .collect(),
+        sinks: config.audit.sinks.iter().map(|sink| sink.name.as_str()).collect(),
     });
     let upstream = Upstream::new(&config.upstream, base).map(|upstream| upstream.counted(metrics.clone()));
     let upstream = keep(&mut findings, upstream);

@@ -270,11 +270,32 @@ impl Reader {
         };
         let mut count = 0;
         format.begin(out)?;
-        self.each_way(&query, Way::Forth, now, |found| {
+        self.each_within(&query, Way::Forth, usize::MAX, now, |found| {
             count += 1;
             Ok(format.write(&found, out)?)
         })?;
         Ok(count)
+    }
+
+    /// Writes the next of the records that `query` asks for, oldest first, from behind the number in `after`: at most `limit`, found in a bounded
+    /// number of look-ups. Returns behind which number to go on; `None` when nothing is left. Between parts no snapshot of the store is held.
+    pub fn export_part(
+        &self,
+        query: &Query,
+        format: Format,
+        now: Timestamp,
+        out: &mut impl Write,
+    ) -> Result<Option<u64>, ReadError> {
+        let mut last = query.after;
+        let stopped = self.each_within(query, Way::Forth, EFFORT, now, |found| {
+            last = Some(found.as_ref().map_or_else(|seq| *seq, |record| record.seq));
+            Ok(format.write(&found, out)?)
+        })?;
+        Ok(match stopped {
+            Stopped::AtTheEnd => None,
+            Stopped::Enough => last,
+            Stopped::Tired(at) => Some(at.saturating_sub(1)),
+        })
     }
 
     /// The records that [`Reader::show`] writes. One that can no longer be read is left out.
@@ -321,7 +342,7 @@ impl Reader {
             return Err(ReadError::Unknown(name.to_owned()));
         }
         let found = select(
-            "id >= ?1 AND id < ?1 || 'g' ORDER BY record.seq LIMIT 100",
+            "id >= ?1 AND id < ?1 || 'g' ORDER BY id LIMIT 100",
             &name.to_ascii_lowercase(),
         )?;
         match found.len() {
@@ -340,23 +361,24 @@ impl Reader {
         now: Timestamp,
         take: impl FnMut(Found) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        self.each_way(query, query.way(), now, take)
+        self.each_within(query, query.way(), usize::MAX, now, take).map(drop)
     }
 
-    fn each_way(
+    fn each_within(
         &self,
         query: &Query,
         way: Way,
+        effort: usize,
         now: Timestamp,
         mut take: impl FnMut(Found) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Stopped, ReadError> {
         let mut left = query.count();
         if left == 0 {
-            return Ok(());
+            return Ok(Stopped::Enough);
         }
         let hashed = self.hashed(query);
         let filter = query.filter(now, hashed.as_deref());
-        let walked = sqlite::walk(&self.connection, &filter, way, usize::MAX, |found| {
+        let walked = sqlite::walk(&self.connection, &filter, way, effort, |found| {
             take(found).map_err(Ended::Taking)?;
             left -= 1;
             Ok(if left == 0 {
@@ -365,11 +387,10 @@ impl Reader {
                 ControlFlow::Continue(())
             })
         });
-        match walked {
-            Ok(_) => Ok(()),
-            Err(Ended::Taking(error)) => Err(error),
-            Err(Ended::Reading(error)) => Err(self.failed(error)),
-        }
+        walked.map_err(|ended| match ended {
+            Ended::Taking(error) => error,
+            Ended::Reading(error) => self.failed(error),
+        })
     }
 
     fn hashed(&self, query: &Query) -> Option<String> {

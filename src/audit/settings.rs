@@ -127,7 +127,7 @@ impl fmt::Debug for Settings {
 }
 
 /// What a record is found, counted and checked by.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 19] = [
     "seq",
     "id",
     "time",
@@ -141,6 +141,7 @@ const FIXED: [&str; 18] = [
     "request_id",
     "status",
     "attempts",
+    "calls",
     "duration_ms",
     "claims",
     "warnings",

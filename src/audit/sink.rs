@@ -31,7 +31,7 @@ use self::{
     lines::{Appended, Lines},
 };
 use super::{Head, ReadError, Reader, export, reader::Found};
-use crate::misconfigured::Misconfigured;
+use crate::{metrics::Metrics, misconfigured::Misconfigured};
 
 /// All sinks of a store. Dropping it stops them where they are.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ struct Sink {
     base: PathBuf,
     reader: Option<Reader>,
     head: watch::Receiver<Head>,
+    metrics: Metrics,
     stop: CancellationToken,
     /// When a failure was last said, until a delivery succeeds.
     said: Option<Instant>,
@@ -114,6 +115,7 @@ impl Sinks {
         settings: &super::Settings,
         base: &Path,
         head: &watch::Receiver<Head>,
+        metrics: &Metrics,
     ) -> Result<Self, Misconfigured> {
         let stop = CancellationToken::new();
         let sinks = Self {
@@ -131,6 +133,7 @@ impl Sinks {
             // Borrowed for no longer than this: the writer waits for it.
             let last = head.borrow().seq;
             let cursor = place(settings, base, sink, last).map_err(|e| wrong(&e))?;
+            metrics.sink_begins(&sink.name, cursor.at());
             let sink = Sink {
                 name: sink.name.clone(),
                 outlet,
@@ -139,6 +142,7 @@ impl Sinks {
                 base: base.to_owned(),
                 reader: None,
                 head: head.clone(),
+                metrics: metrics.clone(),
                 stop: sinks.stop.clone(),
                 said: None,
                 _running: sinks.running.token(),
@@ -230,6 +234,7 @@ impl Sink {
                     }
                 }
                 Err(e) => {
+                    self.metrics.sink_failed(&self.name);
                     self.say(&e);
                     if last {
                         return;
@@ -261,12 +266,13 @@ impl Sink {
             Outlet::Lines(lines) => {
                 let text: String = found.iter().map(|found| export::cloud_event(found) + "\n").collect();
                 lines.write(&text)?;
-                self.cursor.advance(last);
+                self.advance(last, "delivered");
             }
             Outlet::Endpoint(endpoint) => {
                 for found in &found {
                     endpoint.post(export::cloud_event(found)).await?;
                     self.cursor.advance(number(found));
+                    self.metrics.sink_came_to(&self.name, number(found), "delivered");
                 }
             }
         }
@@ -280,8 +286,13 @@ impl Sink {
             let (missed, to) = (first - from, first - 1);
             error!(sink.name = %self.name, missed, from, to, "audit sink `{}` missed {missed} records, {from} to {to}: retention took them \
                 away before it could deliver them", self.name);
-            self.cursor.advance(to);
+            self.advance(to, "missed");
         }
+    }
+
+    fn advance(&mut self, to: u64, outcome: &str) {
+        self.cursor.advance(to);
+        self.metrics.sink_came_to(&self.name, to, outcome);
     }
 
     /// Waits for a record, the end, or the time to save.

@@ -10,6 +10,7 @@ mod retention;
 mod secrets;
 mod tampering;
 mod upgrade;
+mod vouched;
 mod writing;
 
 use std::path::Path;
@@ -19,7 +20,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     event::{Context, Event, Trigger},
-    verdict::{Additions, Claims, Consultation, DecidedBy, Effect},
+    verdict::{Additions, Attempt, Claims, Consultation, DecidedBy, Effect},
 };
 
 fn settings() -> Settings {
@@ -96,9 +97,15 @@ fn consultation() -> Consultation {
         annotations: serde_json::from_value(json!({"rule": 7})).unwrap(),
         warnings: vec!["close to the seat limit".into()],
         status: Some(200),
-        attempts: 1,
+        attempts: vec![Attempt {
+            started: clock().now(),
+            duration: std::time::Duration::from_millis(11),
+            status: Some(200),
+            failure: None,
+        }],
         duration: std::time::Duration::from_millis(12),
         answer: Some(json!({"decision": "ALLOW", "response": {"claims": {"plan": "gold"}}})),
+        refused: Vec::new(),
     }
 }
 

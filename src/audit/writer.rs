@@ -60,6 +60,7 @@ struct Status {
     last: Mutex<Last>,
     /// Wakes whoever waits for records.
     head: watch::Sender<Head>,
+    metrics: Metrics,
 }
 
 #[derive(Clone, Debug)]
@@ -100,7 +101,9 @@ impl Writer {
                 failing: None,
             }),
             head: watch::Sender::new(store.head()),
+            metrics: metrics.clone(),
         });
+        metrics.audit_head(store.head().seq);
         info!(head = %store.head(), "audit store `{}` opened", path.display());
         let (jobs, queue) = mpsc::channel(QUEUE);
         let desk = Desk {
@@ -187,6 +190,7 @@ impl Status {
     }
 
     fn set(&self, last: Last) {
+        self.metrics.audit_head(last.head.seq);
         self.head
             .send_if_modified(|head| std::mem::replace(head, last.head) != last.head);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = last;

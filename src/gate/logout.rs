@@ -95,6 +95,7 @@ impl Gate {
             .reissuer
             .statement(&verified, &Map::new(), &[], self.clock.now())
             .map_err(|e| Refusal::ourselves(format!("the logout token cannot be signed: {e}")))?;
+        self.metrics.reissued("logout_token");
 
         let told = self.relying_parties.tell(party, &logout_token).await;
         let request_id = &exchange.arrival.request_id;

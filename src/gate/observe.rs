@@ -136,7 +136,7 @@ fn consult_span(parent: &Parent, event: &Event, consultation: &Consultation) -> 
         .with("tollgate.trigger", event.trigger.as_str())
         .with("tollgate.decision", decision(consultation.effect))
         .with("tollgate.decided_by", decider(consultation.decided_by))
-        .with("tollgate.attempts", i64::from(consultation.attempts));
+        .with("tollgate.attempts", i64::from(consultation.calls()));
     if let Some(status) = consultation.status {
         span = span.with("http.response.status_code", i64::from(status));
     }

@@ -376,7 +376,9 @@ impl Gate {
                     verdicts: allowed.remember,
                 };
                 let original = original.clone();
-                Some(self.reissuer.wrap(&Wrap::Refresh(RefreshWrap { original, memory }))?)
+                let wrapped = self.reissuer.wrap(&Wrap::Refresh(RefreshWrap { original, memory }))?;
+                self.metrics.wrapped("refresh_token");
+                Some(wrapped)
             }
             _ => None,
         };

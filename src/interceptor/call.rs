@@ -36,7 +36,11 @@ use super::{
     exchange::{Exchange, Prepared, RawAnswer},
     signature::Signer,
 };
-use crate::{clock::Clock, misconfigured::Misconfigured, verdict::Failure};
+use crate::{
+    clock::Clock,
+    misconfigured::Misconfigured,
+    verdict::{Attempt, Failure},
+};
 
 /// The client of one interceptor, with connections of its own.
 pub(super) struct Caller {
@@ -72,8 +76,8 @@ pub(super) struct Called {
     pub(super) outcome: Result<(Head, RawAnswer), Failure>,
     /// The last attempt's status.
     pub(super) status: Option<u16>,
-    /// How many attempts were made.
-    pub(super) attempts: u32,
+    /// The attempts that were made.
+    pub(super) attempts: Vec<Attempt>,
 }
 
 impl Caller {
@@ -140,6 +144,7 @@ impl Caller {
     /// What went over the wire is put into `record`, if there is one.
     pub(super) async fn call(&self, call: &Call<'_>, mut record: Option<&mut Vec<Exchange>>) -> Called {
         let mut attempt = 0;
+        let mut attempts = Vec::new();
         loop {
             attempt += 1;
             let request = self.prepare(call, attempt);
@@ -147,12 +152,18 @@ impl Caller {
                 record.push(self.exchange(&request, call));
             }
             let mut seen = Seen::default();
-            let started = Instant::now();
+            let (time, started) = (call.clock.now(), Instant::now());
             let outcome = match timeout_at(call.deadline, self.attempt(request, &mut seen)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(Miss::timeout(started.elapsed(), seen.doing())),
             };
-            let status = seen.status;
+            let status = seen.status.map(|status| status.as_u16());
+            attempts.push(Attempt {
+                started: time,
+                duration: started.elapsed(),
+                status,
+                failure: outcome.as_ref().err().map(|miss| miss.failure.clone()),
+            });
             if let Some(exchange) = record.as_mut().and_then(|record| record.last_mut()) {
                 exchange.answer = seen.into_raw();
                 exchange.duration = started.elapsed();
@@ -162,8 +173,8 @@ impl Caller {
                 outcome => {
                     return Called {
                         outcome: outcome.map_err(|miss| miss.failure),
-                        status: status.map(|status| status.as_u16()),
-                        attempts: attempt,
+                        status,
+                        attempts,
                     };
                 }
             }

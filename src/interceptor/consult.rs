@@ -14,6 +14,7 @@ use super::{
     answer::{Answer, Head, Placing, document, down, invalid},
     call::Call,
     exchange::{Exchange, RawAnswer},
+    refused::refused_claims,
 };
 use crate::{
     clock::Clock,
@@ -174,7 +175,27 @@ impl Interceptor {
             .outcome
             .and_then(|(head, answer)| self.judge(question, head, &answer, consultation));
         if let Err(failure) = judged {
+            if let Some(last) = consultation.attempts.last_mut() {
+                last.failure.get_or_insert_with(|| failure.clone());
+            }
+            self.name_refused(question, consultation);
             self.fail(consultation, failure);
+        }
+    }
+
+    /// Of an ALLOW that cannot be taken, names the claims that are to blame.
+    fn name_refused(&self, question: &Question<'_>, consultation: &mut Consultation) {
+        let is_allow = |answer: &&Value| answer.get("decision").and_then(Value::as_str) == Some("ALLOW");
+        if let Some(answer) = consultation.answer.as_ref().filter(is_allow) {
+            consultation.refused = refused_claims(answer, &self.placing(question), question.existing, question.earlier);
+        }
+    }
+
+    fn placing(&self, question: &Question<'_>) -> Placing<'_> {
+        Placing {
+            trigger: question.event.trigger,
+            claims_at: self.settings.claims_at.as_deref(),
+            may_override: &self.settings.may_override,
         }
     }
 
@@ -200,12 +221,9 @@ impl Interceptor {
         consultation.reason = answer.reason;
         consultation.annotations = answer.annotations;
         consultation.warnings = answer.warnings;
-        let placing = Placing {
-            trigger: question.event.trigger,
-            claims_at: self.settings.claims_at.as_deref(),
-            may_override: &self.settings.may_override,
-        };
-        let (mut additions, warnings) = placing.place(&answer.claims, question.existing, question.earlier)?;
+        let (mut additions, warnings) =
+            self.placing(question)
+                .place(&answer.claims, question.existing, question.earlier)?;
         additions.organization_membership = answer.organization_membership;
         let earlier = &question.earlier.organization_membership;
         if earlier.is_some()
@@ -280,9 +298,10 @@ impl Interceptor {
             annotations: Map::new(),
             warnings: Vec::new(),
             status: None,
-            attempts: 0,
+            attempts: Vec::new(),
             duration: Duration::ZERO,
             answer: None,
+            refused: Vec::new(),
         }
     }
 
@@ -308,7 +327,7 @@ impl Interceptor {
                     failure.detail = failure.map(|f| f.detail.as_str()),
                     reason = consultation.reason.as_deref(),
                     status = consultation.status,
-                    attempts = consultation.attempts,
+                    attempts = consultation.calls(),
                     duration_ms = u64::try_from(consultation.duration.as_millis()).unwrap_or(u64::MAX),
                     $($message)+
                 )

@@ -6,7 +6,10 @@ use super::{
         Kind::{Counter, Gauge, Histogram},
         Label,
     },
-    words::{DECIDED_BY, DECISIONS, DOCUMENTS, ERRORS, FAMILIES, FAULTS, HANDED_OUT, OUTCOMES, TOKENS, TRIGGERS},
+    words::{
+        DECIDED_BY, DECISIONS, DOCUMENTS, DROPPED, ERRORS, FAMILIES, FAULTS, HANDED_OUT, OUTCOMES, TOKENS, TRIGGERS,
+        WRAPPED,
+    },
 };
 
 const INTERCEPTOR: Label = Label::configured("interceptor", "`name` of an `[[interceptor]]`");
@@ -15,6 +18,7 @@ const OPERATION: Label = Label::configured(
     "the name of a route, or `unrecognised`, `unreadable`, `own`",
 );
 const TRIGGER: Label = Label::words("trigger", TRIGGERS);
+const SINK: Label = Label::configured("sink", "`name` of an `[[audit.sink]]`");
 const FAMILY: Label = Label::words("family", FAMILIES);
 const DECIDER: Label = Label::words("decided_by", DECIDED_BY);
 
@@ -92,7 +96,13 @@ pub(super) const REISSUED: Family = Family {
     name: "tollgate_tokens_reissued_total",
     kind: Counter,
     labels: &[Label::words("token", TOKENS)],
-    help: "Tokens and statements that were verified and signed again",
+    help: "Tokens and statements that Tollgate signed in the place of the upstream's; `statement`: userinfo, introspection, a response around tokens (JARM); `logout_token`: relayed",
+};
+pub(super) const WRAPPED_TOKENS: Family = Family {
+    name: "tollgate_tokens_wrapped_total",
+    kind: Counter,
+    labels: &[Label::words("token", WRAPPED)],
+    help: "Tokens that were sealed into one of the form `tg1.…`",
 };
 pub(super) const UNVERIFIED: Family = Family {
     name: "tollgate_tokens_unverified_total",
@@ -166,6 +176,24 @@ pub(super) const AUDIT_FAILING: Family = Family {
     labels: &[],
     help: "1 from a write of the audit that failed to the next one that does not",
 };
+pub(super) const SINK_LAG: Family = Family {
+    name: "tollgate_audit_sink_lag_records",
+    kind: Gauge,
+    labels: &[SINK],
+    help: "Records that a sink has not delivered yet",
+};
+pub(super) const SINK_RECORDS: Family = Family {
+    name: "tollgate_audit_sink_records_total",
+    kind: Counter,
+    labels: &[SINK, Label::words("outcome", &["delivered", "missed"])],
+    help: "Records that a sink is done with; `missed`: retention took them away before they could be delivered",
+};
+pub(super) const SINK_FAILURES: Family = Family {
+    name: "tollgate_audit_sink_failures_total",
+    kind: Counter,
+    labels: &[SINK],
+    help: "Deliveries of a sink that failed and are tried again",
+};
 pub(super) const CONNECTIONS: Family = Family {
     name: "tollgate_connections_open",
     kind: Gauge,
@@ -202,6 +230,12 @@ pub(super) const EXPORTS: Family = Family {
     labels: &[Label::words("outcome", OUTCOMES)],
     help: "Batches of spans that were sent to the collector",
 };
+pub(super) const SPANS_DROPPED: Family = Family {
+    name: "tollgate_trace_spans_dropped_total",
+    kind: Counter,
+    labels: &[Label::words("reason", DROPPED)],
+    help: "Spans that are lost; `queue_full`: there were more than the collector took; `not_sent`: their batch did not reach it",
+};
 pub(super) const BUILD: Family = Family {
     name: "tollgate_build_info",
     kind: Gauge,
@@ -232,6 +266,7 @@ pub(super) const ALL: &[&Family] = &[
     &IN_FLIGHT,
     &REFUSALS,
     &REISSUED,
+    &WRAPPED_TOKENS,
     &UNVERIFIED,
     &NATIVE,
     &SIGHTINGS,
@@ -244,12 +279,16 @@ pub(super) const ALL: &[&Family] = &[
     &AUDIT_FAILURES,
     &AUDIT_COMMIT_DURATION,
     &AUDIT_FAILING,
+    &SINK_LAG,
+    &SINK_RECORDS,
+    &SINK_FAILURES,
     &CONNECTIONS,
     &ACCEPTED,
     &HANDSHAKES,
     &KEY_SINCE,
     &KEY_NEXT,
     &EXPORTS,
+    &SPANS_DROPPED,
     &BUILD,
     &CONFIG,
 ];

@@ -23,7 +23,9 @@ pub(super) const DECIDED_BY: &[&str] = &[
     "remembered",
 ];
 pub(super) const FAULTS: &[&str] = &["denied", "failed_closed", "client", "upstream", "ourselves"];
-pub(super) const TOKENS: &[&str] = &["access_token", "id_token", "statement"];
+pub(super) const TOKENS: &[&str] = &["access_token", "id_token", "statement", "logout_token"];
+pub(super) const WRAPPED: &[&str] = &["access_token", "refresh_token"];
+pub(super) const DROPPED: &[&str] = &["queue_full", "not_sent"];
 pub(super) const HANDED_OUT: &[&str] = &["access_token", "id_token", "refresh_token"];
 pub(super) const ERRORS: &[&str] = &["unreachable", "timeout", "broken", "client"];
 pub(super) const DOCUMENTS: &[&str] = &["discovery", "keys"];

@@ -11,8 +11,8 @@ use super::submission::{Submission, masked};
 use crate::{
     audit::{Decider, Kind, MASK, Record, redact},
     event::Trigger,
-    interceptor::{ClaimsMember, Interceptors},
-    verdict::{DecidedBy, Effect, FailureKind},
+    interceptor::Interceptors,
+    verdict::{ClaimsMember, DecidedBy, Effect, FailureKind},
 };
 
 /// A recorded consultation that was repeated.

@@ -13,6 +13,8 @@ mod denials;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod invariants;

@@ -42,7 +42,7 @@ pub(in crate::audit) fn walk<E: From<rusqlite::Error>>(
         .map(|any| Condition::of(connection, any, way))
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(prefix) = filter.prefix {
-        conditions.extend(Condition::few(connection, prefix, (low, high), way)?);
+        conditions.extend(Condition::few(connection, prefix, way)?);
     }
     if conditions.is_empty() {
         let all = way.sql("SELECT seq FROM record WHERE seq >= ?1 ORDER BY seq LIMIT 1");
@@ -129,20 +129,16 @@ impl<'c> Condition<'c> {
     }
 
     /// The numbers of the users that begin so, when they are few enough to be held; otherwise every record is as good as any.
-    fn few(
-        connection: &'c Connection,
-        prefix: &str,
-        bounds: (i64, i64),
-        way: Way,
-    ) -> Result<Option<Self>, rusqlite::Error> {
+    /// Counted before they are held against the range of numbers, since a limit behind that would not keep the index from being read to its end.
+    fn few(connection: &'c Connection, prefix: &str, way: Way) -> Result<Option<Self>, rusqlite::Error> {
         let mut few = BTreeSet::new();
         for name in ["user_id", "user_email"] {
             let sql = format!(
-                "SELECT seq FROM facet INDEXED BY facet_{name} WHERE {name} >= ?1 AND {name} < ?2 AND seq BETWEEN ?3 AND ?4 LIMIT {}",
+                "SELECT seq FROM facet INDEXED BY facet_{name} WHERE {name} >= ?1 AND {name} < ?2 LIMIT {}",
                 MANY + 1
             );
             let mut select = connection.prepare_cached(&sql)?;
-            let rows = select.query_map(params![prefix, above(prefix), bounds.0, bounds.1], |row| row.get(0))?;
+            let rows = select.query_map(params![prefix, above(prefix)], |row| row.get(0))?;
             for seq in rows {
                 few.insert(seq?);
             }

@@ -261,6 +261,7 @@ Circumstances
   consult id    msg_1
   status        200
   attempts      1
+  calls         2026-11-23T10:15:00.123Z 200 in 11 ms, ok
   duration ms   12
 
 Chain

@@ -38,7 +38,7 @@ async fn the_cap_denies_even_where_failures_allow() {
     assert!(denied(&over));
     let consultation = &over.consultations[0];
     assert_eq!(
-        (consultation.decided_by, consultation.attempts),
+        (consultation.decided_by, consultation.calls()),
         (DecidedBy::ConcurrencyCap, 0)
     );
     assert_eq!(consultation.failure.as_ref().unwrap().kind, FailureKind::Down);
@@ -59,10 +59,10 @@ async fn an_open_breaker_lets_on_failure_decide_without_a_call() {
             (consultation.decided_by, consultation.effect),
             (DecidedBy::Breaker, effect)
         );
-        assert_eq!((consultation.attempts, hook.requests().len()), (0, 3));
+        assert_eq!((consultation.calls(), hook.requests().len()), (0, 3));
         let (event, existing) = session();
         let trial = world.interceptors.consult_one("hook", &event, &existing).await.unwrap();
-        assert_eq!(trial.consultation.attempts, 1, "a trial does not mind the breaker");
+        assert_eq!(trial.consultation.calls(), 1, "a trial does not mind the breaker");
     }
 }
 
