@@ -12,6 +12,7 @@ mod issued;
 mod issuers;
 mod late;
 mod learned;
+mod learning;
 mod logout;
 mod metadata;
 mod natives;
@@ -43,6 +44,7 @@ use self::{
     issuers::Issuers,
     late::Asked,
     learned::Learned,
+    learning::Learning,
     metadata::path_of,
     natives::Natives,
     overload::Places,
@@ -89,6 +91,8 @@ pub struct Parts {
     pub denied: StatusCode,
     /// The page that browsers are shown.
     pub page: Page,
+    /// Whether routes are suggested for requests that none fits.
+    pub learn: bool,
     /// Form fields that are sent as attributes of a signup.
     pub signup_attributes: Vec<String>,
     /// Whether a native upstream token is refused.
@@ -128,6 +132,7 @@ pub struct Gate {
     preset: ArcSwapOption<Preset>,
     issuers: Arc<Issuers>,
     learned: Arc<Learned>,
+    learning: Learning,
     asked: Arc<Asked>,
     natives: Arc<Natives>,
     places: Arc<Places>,
@@ -279,6 +284,7 @@ impl Gate {
     /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
     async fn pass(self: &Arc<Self>, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
+        let content = self.learn_from(exchange, content).await?;
         self.restore_bearer(exchange, &preset, false)?;
         if exchange.wants_websocket()
             && preset

@@ -23,7 +23,7 @@ pub(super) const EXAMPLES: [(&str, &str); 49] = [
     ("listen.trusted_proxies", "trusted_proxies = [\"10.0.0.0/8\"]"),
     (
         "upstream",
-        "[upstream]\nurl = \"http://127.0.0.1:8080\"\npreset = \"keycloak\"",
+        "[upstream]\nurl = \"http://127.0.0.1:8080\"\npreset = \"generic\"",
     ),
     ("upstream.url", "url = \"http://127.0.0.1:8080\""),
     (
@@ -35,7 +35,7 @@ pub(super) const EXAMPLES: [(&str, &str); 49] = [
         "health_check = { path = \"/health/ready\", interval = \"5s\" }",
     ),
     ("upstream.http", "http = \"auto\""),
-    ("upstream.preset", "preset = \"keycloak\""),
+    ("upstream.preset", "preset = \"generic\""),
     ("upstream.issuer", "issuer = \"preserve\""),
     (
         "upstream.service_account",

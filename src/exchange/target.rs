@@ -159,11 +159,13 @@ fn check_segments(path: &str) -> Result<(), Unreadable> {
 
 /// Browsers leave much unencoded in a query; what no client sends is refused, the rest goes on as it is.
 fn check_query(query: &str) -> Result<Option<String>, Unreadable> {
-    if query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+    // `"`, `<` and `>` are no part of a request target for `http` either.
+    let fine = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>".contains(&byte);
+    if query.bytes().all(fine) {
         return Ok(Some(query.to_owned()).filter(|query| !query.is_empty()));
     }
     Err(Unreadable::bad(
-        "the query has a raw control character or non-ASCII byte",
+        "the query has a raw control character, a quotation mark, an angle bracket or a non-ASCII byte",
     ))
 }
 

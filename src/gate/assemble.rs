@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 
-use super::{Gate, Parts, issuers::Issuers, overload::Places};
+use super::{Gate, Parts, issuers::Issuers, learning::Learning, overload::Places};
 
 impl Gate {
     /// Puts the parts together; talks to nobody yet.
@@ -40,6 +40,7 @@ impl Gate {
             issuers: Arc::new(Issuers::new(parts.upstream.clone(), headers, origin.clone())),
             preset: ArcSwapOption::new(known),
             learned: Arc::default(),
+            learning: Learning::default(),
             asked: Arc::default(),
             natives: Arc::default(),
             places: Arc::new(Places::new(parts.most, parts.metrics.clone())),

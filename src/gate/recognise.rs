@@ -12,9 +12,9 @@ use crate::{
     exchange::Exchange,
     form::Form,
     json,
-    preset::{Candidate, Fit, Preset},
+    preset::{Candidate, Fit, Preset, Seen},
     refusal::Refusal,
-    route::{Action, BodyKind, Captures, Route, Rule, Sign, Source},
+    route::{Action, BodyKind, Captures, Route, Rule, Source},
 };
 
 /// The largest body of a recognised request, in bytes.
@@ -112,6 +112,10 @@ impl Gate {
         let Some(Candidate { route, captures }) = found else {
             return Ok(Recognition::None(content));
         };
+        let content = match content {
+            Content::Form(form) if route.any_case => Content::Form(form.with_small_names()),
+            other => other,
+        };
         let recognised = Recognised {
             route,
             preset,
@@ -128,11 +132,17 @@ impl Gate {
     }
 
     async fn has_a_sign(&self, preset: &Preset, candidate: &Candidate, query: &Form, content: &Content) -> bool {
-        let form = match content {
-            Content::Form(form) => Some(form),
-            _ => None,
+        let (form, json) = match content {
+            Content::Form(form) => (Some(form), None),
+            Content::Json(document) => (None, Some(document)),
+            Content::Unread(_) | Content::Empty => (None, None),
         };
-        let names = match candidate.fit(query, form) {
+        let seen = Seen {
+            query: Some(query),
+            form,
+            json,
+        };
+        let names = match candidate.fit(&seen) {
             Fit::Always | Fit::Seen(_) => return true,
             Fit::Not => return false,
             Fit::Learned(names) => names,
@@ -249,8 +259,8 @@ fn refuse_doubles(recognised: &Recognised) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Keycloak takes control characters out of a form's values before it looks at them, so `client_\ncredentials` is no unknown
-/// grant there; Hydra takes spaces off. OAuth's parameters have none (RFC 6749 appendix A). What somebody types into a browser's
+/// Some providers take control characters out of a form's values before they look at them, so `client_\ncredentials` is no
+/// unknown grant there; others take spaces off. OAuth's parameters have none (RFC 6749 appendix A). What somebody types into a browser's
 /// form may have several lines, save what is told by its name.
 fn refuse_controls(recognised: &Recognised) -> Result<(), Refusal> {
     for (name, value) in recognised.parameters() {
@@ -279,11 +289,8 @@ fn told(recognised: &Recognised) -> impl Iterator<Item = &str> {
 
 /// Whether the route is recognised by this parameter.
 fn decides(recognised: &Recognised, parameter: &str) -> bool {
-    let in_signs = recognised.route.only_if.iter().any(|sign| match sign {
-        Sign::Form(fields) => fields.iter().any(|field| field == parameter),
-        Sign::Query(name) => name == parameter,
-        Sign::Learned(_) => false,
-    });
+    let mut signs = recognised.route.only_if.iter();
+    let in_signs = signs.any(|sign| sign.reads_parameter(parameter));
     let mut learned = recognised.preset.learn.values();
     in_signs || learned.any(|learn| learn.parameter == parameter)
 }

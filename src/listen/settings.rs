@@ -103,7 +103,7 @@ pub struct Tls {
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum ClientCertificates {
     /// Those of the authorities in this PEM file; a connection with another one fails. For an upstream that goes by the names
-    /// in a certificate, as Keycloak's client authentication does.
+    /// in a certificate.
     Ca(PathBuf),
     /// Every one, expired and self-signed ones too: names in it say nothing, only the key does. For an upstream that knows the
     /// certificate of each client, or binds tokens to it and does no more.

@@ -176,6 +176,7 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         clock,
         denied: StatusCode::from_u16(config.denial.status).unwrap_or(StatusCode::BAD_REQUEST),
         page,
+        learn: config.upstream.learn,
         signup_attributes: config.upstream.signup_attributes.clone(),
         require_reissued: config.tokens.require_reissued,
         egress: config.upstream.egress,

@@ -38,8 +38,8 @@ pub struct Settings {
     /// How long a connection is kept idle; shorter than the provider keeps it. Default: `15s`.
     #[serde(default = "idle_timeout")]
     pub idle_timeout: Period,
-    /// What it is: `keycloak`; `generic` for any provider with a discovery document; or the path of a preset of your own, which
-    /// ends in `.toml`. Default: `generic`.
+    /// What it is: a file of `presets/` by its name; `generic` for any provider with a discovery document; or the path of a preset
+    /// of your own, which ends in `.toml`. Default: `generic`.
     #[serde(default = "generic")]
     pub preset: String,
     /// `preserve`: the provider already calls itself by `public_url`, and `iss` stays as it is. Default: `preserve`.
@@ -60,6 +60,11 @@ pub struct Settings {
     /// uncompressed, save scripts, styles, fonts and images. Default: `block`.
     #[serde(default)]
     pub egress: Egress,
+    /// Whether a `[[route]]` is printed to standard output for each request that no route fits though it looks like a signup, an
+    /// invitation or a token request, by the names in it. Bodies up to 64 KiB are read for that before they are forwarded.
+    /// Default: `false`.
+    #[serde(default)]
+    pub learn: bool,
     /// Fields of the signup form that are sent to interceptors as `user.attributes`; passwords never are.
     #[serde(default)]
     pub signup_attributes: Vec<String>,
@@ -142,9 +147,8 @@ impl Settings {
     pub(super) fn uri(&self) -> Result<Uri, Misconfigured> {
         if self.issuer == IssuerPolicy::Rewrite {
             return Err(
-                Misconfigured::new("upstream.issuer", "`rewrite` is not in this version").hint(
-                    "let the provider call itself by the public URL (Keycloak: `--hostname`), and write `preserve`",
-                ),
+                Misconfigured::new("upstream.issuer", "`rewrite` is not in this version")
+                    .hint("let the provider call itself by the public URL, and write `preserve`"),
             );
         }
         if self.late_signup.is_some() && self.service_account.is_none() {
