@@ -29,11 +29,20 @@ fn recognise(c: &mut Criterion) {
     let mut group = c.benchmark_group("canonical + recognise");
     for own in [0, 1_000] {
         let routes: Vec<Route> = (0..own)
-            .map(|n| toml::from_str(&format!("name = \"own-{n}\"\nmethods = [\"POST\"]\npath = \"/api/{{tenant}}/own-{n}\"\ndoes = \"pass\"")).unwrap())
+            .map(|n| {
+                toml::from_str(&format!(
+                    "name = \"own-{n}\"\nmethods = [\"POST\"]\npath = \"/api/{{tenant}}/own-{n}\"\ndoes = \"pass\""
+                ))
+                .unwrap()
+            })
             .collect();
         let preset = Preset::load("keycloak", Path::new("."), &routes).unwrap();
         for (what, method, path) in [
-            ("a token request", "POST", "/realms/customers/protocol/openid-connect/token"),
+            (
+                "a token request",
+                "POST",
+                "/realms/customers/protocol/openid-connect/token",
+            ),
             ("nothing", "GET", "/resources/kc8x2/login/theme/css/login.css?v=1"),
         ] {
             let uri: Uri = path.parse().unwrap();
@@ -72,7 +81,9 @@ impl Login {
             "realm_access": {"roles": ["default-roles-customers", "offline_access", "uma_authorization"]},
             "resource_access": {"account": {"roles": ["manage-account", "manage-account-links", "view-profile"]}},
         })));
-        let id = key.sign(&with(json!({"typ": "ID", "aud": "web", "jti": "1f0b", "at_hash": key.half_hash(&access)})));
+        let id = key.sign(&with(
+            json!({"typ": "ID", "aud": "web", "jti": "1f0b", "at_hash": key.half_hash(&access)}),
+        ));
         let jwks = json!({ "keys": [key.jwk()] });
         Self {
             raw: [access, id],
@@ -95,7 +106,15 @@ impl Login {
             },
         ];
         let mut raw = [access, id].into_iter();
-        kinds.map(|kind| verify(raw.next().unwrap(), &self.keys, &Expected { issuer: ISSUER, kind }, self.now).unwrap())
+        kinds.map(|kind| {
+            verify(
+                raw.next().unwrap(),
+                &self.keys,
+                &Expected { issuer: ISSUER, kind },
+                self.now,
+            )
+            .unwrap()
+        })
     }
 }
 
@@ -132,8 +151,14 @@ fn event(c: &mut Criterion) {
     let login = Login::new(Algorithm::ES256);
     let [access, id] = login.verified();
     let mut data = Map::new();
-    data.insert("claims".into(), json!({"access_token": access.claims(), "id_token": id.claims()}));
-    data.insert("user".into(), json!({"id": "b5c3a1de", "email": "ada@example.com", "name": "Ada"}));
+    data.insert(
+        "claims".into(),
+        json!({"access_token": access.claims(), "id_token": id.claims()}),
+    );
+    data.insert(
+        "user".into(),
+        json!({"id": "b5c3a1de", "email": "ada@example.com", "name": "Ada"}),
+    );
     let event = Event {
         trigger: Trigger::PreSessionCreation,
         context: Context {

@@ -11,16 +11,20 @@ mod files;
 mod heads;
 mod histogram;
 mod page;
+mod postgres;
 mod query;
 mod reader;
 mod record;
 mod redaction;
 mod render;
 mod retention;
+mod rollups;
 mod settings;
 mod sink;
+mod spool;
 mod sqlite;
 mod statistics;
+mod store;
 mod tidy;
 mod verify;
 mod writer;
@@ -41,15 +45,17 @@ pub use self::{
     heads::{Heads, Settings as HeadsSettings},
     histogram::Histogram,
     page::Page,
-    query::{Moment, Query},
+    postgres::Failure,
+    query::{Moment, Place, Query},
     reader::{ReadError, Reader},
     record::Record,
     redaction::{MASK, redact},
     retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
     sink::{Destination, From as SinkFrom, Settings as SinkSettings},
-    sqlite::StoreError,
+    spool::{Settings as SpoolSettings, Waiting},
     statistics::{Bucket, Figures, Statistics, Tally},
+    store::StoreError,
     verify::{Flaw, FlawKind, Report},
 };
 
@@ -96,6 +102,8 @@ pub struct Health {
     pub queued: usize,
     /// The last write's failure, until a write succeeds again.
     pub failing: Option<StoreError>,
+    /// What waits in the spool for the store to be back.
+    pub spooled: Option<Waiting>,
 }
 
 impl Audit {
@@ -112,9 +120,8 @@ impl Audit {
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, Misconfigured> {
-        let path = settings.path(base)?;
         let outlets = sink::outlets(settings, base)?;
-        let writer = writer::Writer::start(&path, settings, base, clock, metrics.clone())?;
+        let writer = writer::Writer::start(settings, base, clock, metrics.clone())?;
         let sinks = sink::Sinks::start(outlets, settings, base, &writer.head(), &metrics)?;
         Ok(Self {
             writer,

@@ -247,7 +247,7 @@ fn unreadable(name: &str, error: &io::Error) -> ConfigErrors {
         "there is no such file",
         "name another one with `--config FILE`, or begin with these lines:\n\n  \
          [listen]\n  address = \"127.0.0.1:8443\"\n  public_url = \"http://127.0.0.1:8443\"\n\n  \
-         [upstream]\n  url = \"http://127.0.0.1:8080\"\n  preset = \"keycloak\"\n\n\
+         [upstream]\n  url = \"http://127.0.0.1:8080\"\n  preset = \"generic\"\n\n\
          then `tollgate keys init` makes the keys and `tollgate check` says what is missing",
     )
 }

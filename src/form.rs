@@ -51,6 +51,14 @@ impl Form {
         self.fields.insert(at, (name.to_owned(), value.into()));
     }
 
+    /// The same with all names in small letters. Two that differ in case alone become one name that occurs twice.
+    pub fn with_small_names(self) -> Self {
+        let small = |(name, value): (String, String)| (name.to_lowercase(), value);
+        Self {
+            fields: self.fields.into_iter().map(small).collect(),
+        }
+    }
+
     /// Takes a parameter out, however often it occurs, and returns its first value.
     pub fn remove(&mut self, name: &str) -> Option<String> {
         let first = self.get(name).map(str::to_owned);

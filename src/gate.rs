@@ -6,16 +6,19 @@ mod authorize;
 mod consult;
 mod front;
 mod guard;
+mod held;
 mod introspection;
 mod issued;
 mod issuers;
 mod late;
 mod learned;
+mod learning;
 mod logout;
 mod metadata;
 mod natives;
 mod observe;
 mod opaque;
+mod overload;
 pub mod preview;
 mod recognise;
 mod request;
@@ -29,18 +32,22 @@ use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, REFERER, TRAILER, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, REFERER, TRAILER},
 };
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub use self::overload::Most;
 use self::{
+    held::{relayed, with_body, with_json},
     issuers::Issuers,
     late::Asked,
     learned::Learned,
+    learning::Learning,
     metadata::path_of,
     natives::Natives,
+    overload::Places,
     recognise::{Content, Recognised, Recognition},
 };
 use crate::{
@@ -64,6 +71,8 @@ use crate::{
 pub struct Parts {
     /// `environment` in `proxy.toml`.
     pub environment: String,
+    /// What may be under way at once.
+    pub most: Most,
     /// How the outside sees this proxy.
     pub outside: Outside,
     /// The identity provider behind it.
@@ -82,6 +91,8 @@ pub struct Parts {
     pub denied: StatusCode,
     /// The page that browsers are shown.
     pub page: Page,
+    /// Whether routes are suggested for requests that none fits.
+    pub learn: bool,
     /// Form fields that are sent as attributes of a signup.
     pub signup_attributes: Vec<String>,
     /// Whether a native upstream token is refused.
@@ -121,8 +132,10 @@ pub struct Gate {
     preset: ArcSwapOption<Preset>,
     issuers: Arc<Issuers>,
     learned: Arc<Learned>,
+    learning: Learning,
     asked: Arc<Asked>,
     natives: Arc<Natives>,
+    places: Arc<Places>,
     tasks: TaskTracker,
 }
 
@@ -163,24 +176,35 @@ impl Gate {
             return self.counted(&arrival, metrics::OWN, answer);
         }
         self.ask_readably(&mut exchange);
-        match self.recognise(&exchange, body).await {
+        let mut place = self.places.begin();
+        // What is boxed on this line is over, or not begun, while a request is paused, and must not take memory then.
+        let recognition = match Box::pin(self.recognise(&exchange, body, &mut place)).await {
+            Ok(mut recognition) => place.enter(&mut recognition).map(|held| (recognition, held)),
+            Err(refusal) => Err(refusal),
+        };
+        match recognition {
             Err(refusal) => {
                 let answer = self.refuse(&exchange, None, refusal);
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
-            Ok(Recognition::None(content)) => {
-                let streamed = match self.pass(&mut exchange, content).await {
-                    Ok(answer) => self.guard(&exchange, None, answer).await,
-                    Err(refusal) => Err(refusal),
-                };
+            Ok((Recognition::None(content), _held)) => {
+                let streamed = Box::pin(async {
+                    let answer = self.pass(&mut exchange, content).await?;
+                    self.guard(&exchange, None, answer).await
+                })
+                .await;
                 let answer = streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal));
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             // A verdict, its record and what follows from it are not undone by a client that goes away.
-            Ok(Recognition::Found(recognised)) => {
+            Ok((Recognition::Found(recognised), held)) => {
                 let request_id = exchange.arrival.request_id.clone();
                 let gate = Arc::clone(&self);
-                let acted = self.tasks.spawn(async move { gate.act(exchange, recognised).await });
+                let acted = self.tasks.spawn(async move {
+                    let answer = gate.act(exchange, recognised).await;
+                    drop(held);
+                    answer
+                });
                 acted.await.unwrap_or_else(|e| {
                     let occasion = Occasion {
                         request_id: &request_id,
@@ -240,16 +264,16 @@ impl Gate {
         match recognised.route.does {
             Action::Consult => {
                 let caller = caller.as_ref().map(|caller| &caller.claims);
-                self.consult_before(exchange, recognised, caller).await
+                Box::pin(self.consult_before(exchange, recognised, caller)).await
             }
-            Action::Tokens => self.tokens(exchange, recognised, presented.memory).await,
-            Action::Authorize => self.authorize(exchange, recognised).await,
-            Action::Introspect => self.introspect(exchange, recognised, presented.first).await,
-            Action::Userinfo => self.userinfo(exchange, recognised, caller, presented.first).await,
+            Action::Tokens => Box::pin(self.tokens(exchange, recognised, presented.memory)).await,
+            Action::Authorize => Box::pin(self.authorize(exchange, recognised)).await,
+            Action::Introspect => Box::pin(self.introspect(exchange, recognised, presented.first)).await,
+            Action::Userinfo => Box::pin(self.userinfo(exchange, recognised, caller, presented.first)).await,
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
-            Action::Restore | Action::Pass => self.forward(exchange, recognised).await,
+            Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
             Action::Refuse => Err(Refusal::rule(
                 "invalid_request",
                 recognised.route.because.clone().unwrap_or_default(),
@@ -260,6 +284,7 @@ impl Gate {
     /// Nothing is recognised: the request streams, and only a token of ours in `Authorization` is mapped back.
     async fn pass(self: &Arc<Self>, exchange: &mut Exchange, content: Content) -> Result<Response<Body>, Refusal> {
         let preset = self.preset().await?;
+        let content = self.learn_from(exchange, content).await?;
         self.restore_bearer(exchange, &preset, false)?;
         if exchange.wants_websocket()
             && preset
@@ -293,10 +318,8 @@ impl Gate {
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
         let traceparent = exchange.arrival.trace.traceparent();
-        let answer = self
-            .spanned(traceparent, request, |request| self.upstream.call(request))
-            .await
-            .map_err(away)?;
+        let calling = self.spanned(traceparent, request, |request| self.upstream.call(request));
+        let answer = Box::pin(calling).await.map_err(away)?;
         front::refuse_redirect(answer.headers())?;
         Ok(answer)
     }
@@ -398,25 +421,6 @@ fn written(exchange: &mut Exchange, content: Content) -> Body {
     // The trailers that it announces were read away with the body.
     exchange.headers.remove(TRAILER);
     body::full(bytes)
-}
-
-/// A held answer, passed on as it came.
-fn relayed(answer: Response<Bytes>) -> Response<Body> {
-    answer.map(body::full)
-}
-
-/// A held answer with another body.
-fn with_body(answer: Response<Bytes>, body: String) -> Response<Body> {
-    let (mut parts, _) = answer.into_parts();
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ETAG] {
-        parts.headers.remove(name);
-    }
-    Response::from_parts(parts, body::full(body))
-}
-
-/// A held answer with a JSON document for its body.
-fn with_json(answer: Response<Bytes>, document: &Value) -> Response<Body> {
-    with_body(answer, document.to_string())
 }
 
 /// What a client is answered when the upstream is away.

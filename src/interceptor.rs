@@ -36,7 +36,7 @@ use self::{
     call::{Caller, Lookup},
     condition::Selector,
     consult::{Budget, Question},
-    limit::FailOpenLimit,
+    limit::{FailOpenLimit, PerClient},
 };
 use crate::{
     clock::{Clock, Period},
@@ -64,6 +64,7 @@ pub struct Interceptor {
     breaker: Breaker,
     fail_open_limit: FailOpenLimit,
     slots: Semaphore,
+    per_client: PerClient,
 }
 
 impl Interceptors {
@@ -256,6 +257,7 @@ impl Interceptor {
                 breaker: Breaker::new(settings.breaker.clone()),
                 fail_open_limit: FailOpenLimit::new(settings.fail_open_limit),
                 slots: Semaphore::new(settings.max_concurrent),
+                per_client: PerClient::new(settings.per_client()),
             }),
             (selector, caller, rules) => {
                 found.extend(rules.err());

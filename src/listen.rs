@@ -4,6 +4,7 @@ mod activity;
 mod bounded;
 mod client_certificate;
 mod connection;
+mod descriptors;
 mod inherited;
 mod limits;
 mod patient;
@@ -14,6 +15,7 @@ mod wire;
 use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use futures_util::FutureExt;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -23,6 +25,7 @@ use tracing::{debug, warn};
 use self::limits::Places;
 pub use self::{
     client_certificate::ClientCertificate,
+    descriptors::raise_descriptor_limit,
     settings::{ClientCertificates, Settings, Tls},
 };
 use crate::{body::Body, metrics::Metrics, misconfigured::Misconfigured};
@@ -53,7 +56,10 @@ impl Terms {
         Ok(Self {
             tls: settings.tls.as_ref().map(|tls| tls.acceptor(base)).transpose()?,
             limits: limits::Limits::new(settings)?,
-            places: Places::new(settings.max_connections, settings.max_connections_per_ip),
+            places: Places::new(
+                descriptors::affordable(settings.max_connections),
+                settings.max_connections_per_ip,
+            ),
             most: (settings.max_connections, settings.max_connections_per_ip),
             drain_timeout: settings.drain_timeout.0,
         })
@@ -111,15 +117,7 @@ impl Listener {
         let service = Arc::new(service);
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
-        loop {
-            let places = terms.load_full();
-            let accepted = tokio::select! {
-                () = shutdown.cancelled() => break,
-                accepted = accept(&socket, &places.places, &metrics) => accepted,
-            };
-            let Some((stream, address, place)) = accepted else {
-                continue;
-            };
+        let begin = |(stream, address, place): Accepted| {
             // They may have changed while it was waited for.
             let terms = terms.load();
             let connection = connection::Connection {
@@ -137,6 +135,18 @@ impl Listener {
                 }
                 drop((place, connected));
             });
+        };
+        loop {
+            let now = terms.load_full();
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = accept(&socket, &now.places, &metrics) => accepted.map(&begin),
+            };
+        }
+        // Whoever is connected as far as the system is concerned has perhaps sent a request, and would be reset.
+        let now = terms.load_full();
+        while let Some(accepted) = accept(&socket, &now.places, &metrics).now_or_never() {
+            accepted.map(&begin);
         }
         drop(socket);
         connections.close();
@@ -173,12 +183,10 @@ async fn socket(address: SocketAddr) -> Result<TcpListener, Misconfigured> {
     }
 }
 
+type Accepted = (tokio::net::TcpStream, SocketAddr, limits::Place);
+
 /// The next connection that there is a place for. `None` when this one came to nothing.
-async fn accept(
-    socket: &TcpListener,
-    places: &Places,
-    metrics: &Metrics,
-) -> Option<(tokio::net::TcpStream, SocketAddr, limits::Place)> {
+async fn accept(socket: &TcpListener, places: &Places, metrics: &Metrics) -> Option<Accepted> {
     let free = places.free().await;
     match socket.accept().await {
         Ok((stream, address)) => {

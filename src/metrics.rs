@@ -26,7 +26,7 @@ pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
-    named::{ByInterceptor, ByOperation, Named},
+    named::{ByAddress, ByInterceptor, ByOperation, Named},
     sinks::{OfSink, of_sinks},
     words::{FAMILIES, TRIGGERS},
 };
@@ -51,6 +51,8 @@ pub struct Known<'a> {
     pub interceptors: Vec<(&'a str, Trigger)>,
     /// The names of all routes.
     pub operations: Vec<&'a str>,
+    /// Every address of the upstream.
+    pub addresses: Vec<&'a str>,
     /// The names of all audit sinks.
     pub sinks: Vec<&'a str>,
 }
@@ -70,6 +72,7 @@ struct Series {
     registry: Registry,
     of_interceptors: ByInterceptor,
     of_operations: ByOperation,
+    of_addresses: ByAddress,
     config: IntGaugeVec,
     reloads: Tally,
     reload_refused: IntGauge,
@@ -78,6 +81,7 @@ struct Series {
     denials: Tally,
     in_flight: IntGauge,
     refusals: Tally,
+    shed: Tally,
     reissued: Tally,
     wrapped: Tally,
     unverified: Tally,
@@ -86,12 +90,16 @@ struct Series {
     oversized: Tally,
     upstream_duration: Histogram,
     upstream_errors: Tally,
+    repeated: Tally,
     fetches: Tally,
     audit_queue: IntGauge,
     audit_records: Tally,
     audit_failures: Tally,
     audit_commit_duration: Histogram,
     audit_failing: IntGauge,
+    spooled_records: IntGauge,
+    spooled_bytes: IntGauge,
+    spooled_since: IntGauge,
     /// The number of the audit's last record.
     audit_head: AtomicU64,
     sinks: HashMap<String, OfSink>,
@@ -115,6 +123,7 @@ impl Metrics {
         let series = Series {
             of_interceptors: ByInterceptor::new(all),
             of_operations: ByOperation::new(all),
+            of_addresses: ByAddress::new(all),
             config: the::CONFIG.gauges(all),
             reloads: the::RELOADS.tally(all),
             reload_refused: the::RELOAD_REFUSED.gauge(all),
@@ -123,6 +132,7 @@ impl Metrics {
             denials: the::DENIALS.tally(all),
             in_flight: the::IN_FLIGHT.gauge(all),
             refusals: the::REFUSALS.tally(all),
+            shed: the::SHED.tally(all),
             reissued: the::REISSUED.tally(all),
             wrapped: the::WRAPPED_TOKENS.tally(all),
             unverified: the::UNVERIFIED.tally(all),
@@ -131,6 +141,7 @@ impl Metrics {
             oversized: the::TOKEN_SIZE.tally(all),
             upstream_duration: the::UPSTREAM_DURATION.histograms(all).with_label_values::<&str>(&[]),
             upstream_errors: the::UPSTREAM_ERRORS.tally(all),
+            repeated: the::UPSTREAM_REPEATED.tally(all),
             fetches: the::FETCHES.tally(all),
             audit_queue: the::AUDIT_QUEUE.gauge(all),
             audit_records: the::AUDIT_RECORDS.tally(all),
@@ -139,6 +150,9 @@ impl Metrics {
                 .histograms(all)
                 .with_label_values::<&str>(&[]),
             audit_failing: the::AUDIT_FAILING.gauge(all),
+            spooled_records: the::SPOOLED_RECORDS.gauge(all),
+            spooled_bytes: the::SPOOLED_BYTES.gauge(all),
+            spooled_since: the::SPOOLED_SINCE.gauge(all),
             audit_head: AtomicU64::new(0),
             sinks: of_sinks(all, &known.sinks),
             connections: the::CONNECTIONS.gauge(all),
@@ -151,7 +165,12 @@ impl Metrics {
             registry,
         };
         let series = Arc::new(series);
-        let named = Named::new(known, &series.of_interceptors, &series.of_operations);
+        let named = Named::new(
+            known,
+            &series.of_interceptors,
+            &series.of_operations,
+            &series.of_addresses,
+        );
         Self {
             series,
             named: Arc::new(named),
@@ -161,14 +180,20 @@ impl Metrics {
     /// For the next configuration: everything goes on counting, and what is named anew gets its series.
     pub fn renamed(&self, known: &Known<'_>) -> Self {
         let series = Arc::clone(&self.series);
-        let named = Arc::new(Named::new(known, &series.of_interceptors, &series.of_operations));
+        let named = Arc::new(Named::new(
+            known,
+            &series.of_interceptors,
+            &series.of_operations,
+            &series.of_addresses,
+        ));
         Self { series, named }
     }
 
     /// The configuration with this revision runs since then, in seconds since 1970.
     pub fn applied(&self, environment: &str, revision: &str, since: i64) {
         self.series.config.reset();
-        self.named.forget_others(&self.series.of_interceptors);
+        self.named
+            .forget_others(&self.series.of_interceptors, &self.series.of_addresses);
         self.series.config.with_label_values(&[environment, revision]).set(1);
         self.series.config_applied.set(since);
     }
@@ -247,6 +272,11 @@ impl Metrics {
         self.series.refusals.add(&[fault]);
     }
 
+    /// A request was one too many for a limit: `requests`, `paused`, `bodies`.
+    pub fn shed(&self, limit: &str) {
+        self.series.shed.add(&[limit]);
+    }
+
     /// An `access_token`, `id_token`, `statement` or `logout_token` was signed again.
     pub fn reissued(&self, token: &str) {
         self.series.reissued.add(&[token]);
@@ -285,6 +315,21 @@ impl Metrics {
         }
     }
 
+    /// Whether requests go to an address of the upstream.
+    pub fn address_healthy(&self, address: &str, healthy: bool) {
+        self.series.of_addresses.healthy(address).set(healthy.into());
+    }
+
+    /// A connection to an address of the upstream could not be made.
+    pub fn address_failed(&self, address: &str) {
+        self.series.of_addresses.failures(address).inc();
+    }
+
+    /// A request without a body was sent again, since its connection was being closed.
+    pub fn repeated(&self) {
+        self.series.repeated.add(&[]);
+    }
+
     /// A `discovery` document or the `keys` were fetched.
     pub fn fetched(&self, document: &str, well: bool) {
         self.series.fetches.add(&[document, outcome(well)]);
@@ -303,6 +348,19 @@ impl Metrics {
             Some(records) => self.series.audit_records.add_many(&[], records as u64),
             None => self.series.audit_failures.add(&[]),
         }
+    }
+
+    /// The audit's store was opened again after a failure.
+    pub fn audit_is_back(&self) {
+        self.series.audit_failing.set(0);
+    }
+
+    /// What waits in the audit's spool: so many records and bytes, the first since then, in seconds since 1970; all 0 when nothing waits.
+    pub fn spooled(&self, records: u64, bytes: u64, since: i64) {
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.series.spooled_records.set(number(records));
+        self.series.spooled_bytes.set(number(bytes));
+        self.series.spooled_since.set(since);
     }
 
     /// The number of the audit's last record.

@@ -2,64 +2,65 @@
 
 mod accounts;
 mod file;
+mod fit;
+mod overlap;
+mod suspicion;
 mod way;
+mod written;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use self::written::Written;
 pub use self::{
     accounts::{Accounts, Call, Mark, Membership},
+    fit::{Candidate, Fit, Seen},
+    overlap::{Overlap, Verdict},
+    suspicion::{Looks, Traits},
     way::{Area, Fate, Need, Outcome, Way},
 };
 use crate::{
-    form::Form,
     misconfigured::Misconfigured,
-    route::{Captures, Group, Pattern, Route, Sign},
+    route::{Group, Pattern, Route, Sign},
 };
 
-/// The presets built into the binary: name and TOML text.
-const BUILT_IN: [(&str, &str); 2] = [
-    ("generic", include_str!("../presets/generic.toml")),
-    ("keycloak", include_str!("../presets/keycloak.toml")),
-];
+/// The presets built into the binary, name and TOML text: the files of `presets/`, as the build script lists them.
+const BUILT_IN: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/presets.rs"));
 
 /// One kind of identity provider.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Preset {
     /// The name in `[upstream] preset`.
     pub name: String,
     /// Which product and version the preset is for.
     pub summary: String,
+    /// What no proxy in front of this provider can see, a sentence each: `tollgate check` tells the operator.
+    pub limits: Vec<String>,
+    /// What the preset was tried on, besides recorded requests, in a clause for docs/providers.md.
+    pub tried: Option<String>,
     /// Where an issuer's documents are.
     pub issuer: Issuer,
+    /// The provider's own console, if its logins go through the same endpoints.
+    pub console: Option<Console>,
     /// Grants whose token is for the client itself (RFC 6749 §4.4).
     pub machine_grants: Vec<String>,
     /// Grants whose token is for the client itself where the verified subject is the client (RFC 7523 §2.1).
-    #[serde(default)]
     pub machine_grants_of_client: Vec<String>,
     /// Values that the upstream alone knows and that recognition needs.
-    #[serde(default)]
     pub learn: BTreeMap<String, Learn>,
     /// The upstream's own spellings of a denial, by the name that routes use.
-    #[serde(default)]
     pub denial: BTreeMap<String, Denial>,
     /// The admin API, for the operator's service account; absent where nothing can be done with one.
-    #[serde(default)]
     pub accounts: Option<Accounts>,
     /// What several routes share, by the name that they `use`.
-    #[serde(default, rename = "group")]
     pub groups: BTreeMap<String, Group>,
     /// Paths on which `Upgrade: websocket` is let through (RFC 6455).
-    #[serde(default)]
     pub websockets: Vec<Pattern>,
     /// What is recognised, the first match counts.
-    #[serde(default, rename = "route")]
     pub routes: Vec<Arc<Route>>,
     /// Ways that have no route of their own, for `tollgate coverage`.
-    #[serde(default, rename = "way")]
     pub ways: Vec<Way>,
 }
 
@@ -71,6 +72,33 @@ pub struct Issuer {
     pub path: Pattern,
     /// The discovery document (OIDC Discovery §4).
     pub discovery: Pattern,
+    /// What tells the issuer of a token request. Default: `path`.
+    #[serde(default)]
+    pub named_by: NamedBy,
+    /// How the provider is told the URL that clients know it by; `{origin}` is put in. For hints.
+    #[serde(default)]
+    pub set_by: Option<String>,
+}
+
+/// What tells which issuer a token request is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamedBy {
+    /// The request's path.
+    #[default]
+    Path,
+    /// The `iss` of the tokens that come: several issuers share one token endpoint. It is known only when the code is spent.
+    Token,
+}
+
+/// Who logs in to the provider's own console: an interceptor that denies these locks the operator out.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Console {
+    /// The realm that the console's administrators are in.
+    pub realm: String,
+    /// The client that the console is.
+    pub client_id: String,
 }
 
 /// A value to be learned: the upstream is asked with `get`, and the answer has it between `after` and `until`.
@@ -99,56 +127,6 @@ pub struct Denial {
     pub body: Value,
 }
 
-/// A route that fits a request's method and path, and what the path's `{name}`s took.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// The route.
-    pub route: Arc<Route>,
-    /// The captures.
-    pub captures: Captures,
-}
-
-/// Whether a candidate is the route of a request, as far as the request itself says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fit<'r> {
-    /// It is: method and path decide.
-    Always,
-    /// It is, by this sign.
-    Seen(&'r Sign),
-    /// It is if the request carries one of these values, which only the upstream knows (`[learn.NAME]`).
-    Learned(Vec<&'r str>),
-    /// It is not.
-    Not,
-}
-
-impl Candidate {
-    /// Looks for the route's signs. `form` is absent where the body is none.
-    pub fn fit(&self, query: &Form, form: Option<&Form>) -> Fit<'_> {
-        let signs = &self.route.only_if;
-        if signs.is_empty() {
-            return Fit::Always;
-        }
-        let seen = signs.iter().find(|sign| match sign {
-            Sign::Form(fields) => form.is_some_and(|form| fields.iter().all(|field| form.get(field).is_some())),
-            Sign::Query(name) => query.get(name).is_some(),
-            Sign::Learned(_) => false,
-        });
-        if let Some(sign) = seen {
-            return Fit::Seen(sign);
-        }
-        let learned = signs.iter().filter_map(|sign| match sign {
-            Sign::Learned(name) => Some(name.as_str()),
-            Sign::Form(_) | Sign::Query(_) => None,
-        });
-        let learned: Vec<_> = learned.collect();
-        if learned.is_empty() {
-            Fit::Not
-        } else {
-            Fit::Learned(learned)
-        }
-    }
-}
-
 impl Preset {
     /// The preset of that name, with the operator's routes in front of its own: a built-in one, or a file whose name ends in
     /// `.toml`, relative to the folder `base`.
@@ -157,15 +135,21 @@ impl Preset {
     /// An unknown name; a mistake in a file, with its line and column; an operator's route that cannot work.
     pub fn load(name: &str, base: &Path, operator_routes: &[Route]) -> Result<Self, Misconfigured> {
         let mut preset = match BUILT_IN.iter().find(|(known, _)| *known == name) {
-            Some((_, text)) => toml::from_str(text)
-                .map_err(|e| Misconfigured::new("upstream.preset", format!("the preset `{name}` is broken: {e}")))?,
+            Some((_, text)) => {
+                let broken = |e: &dyn std::fmt::Display| {
+                    Misconfigured::new("upstream.preset", format!("the preset `{name}` is broken: {e}"))
+                };
+                let written: Written = toml::from_str(text).map_err(|e| broken(&e))?;
+                let base = Self::extended(&written)?;
+                written.complete(base).map_err(|e| broken(&e.message))?
+            }
             None if name.ends_with(".toml") => file::read(name, base)?,
             None => {
                 let known: Vec<_> = Self::names().map(|known| format!("`{known}`")).collect();
                 return Err(
                     Misconfigured::new("upstream.preset", format!("there is no preset `{name}`")).hint(format!(
                         "the presets are {}; one of your own is the path of a file that ends in `.toml`",
-                        known.join(" and ")
+                        known.join(", ")
                     )),
                 );
             }
@@ -179,6 +163,27 @@ impl Preset {
             }
         }
         Ok(preset)
+    }
+
+    /// The preset that another one extends.
+    fn extended(written: &Written) -> Result<Option<Self>, Misconfigured> {
+        let Some(name) = &written.extends else { return Ok(None) };
+        let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| known == name) else {
+            let known: Vec<_> = Self::names().map(|known| format!("`{known}`")).collect();
+            return Err(
+                Misconfigured::new("extends", format!("there is no built-in preset `{name}`"))
+                    .hint(format!("the presets are {}", known.join(", "))),
+            );
+        };
+        let base: Written = toml::from_str(text)
+            .map_err(|e| Misconfigured::new("extends", format!("the preset `{name}` is broken: {e}")))?;
+        if base.extends.is_some() {
+            return Err(Misconfigured::new(
+                "extends",
+                format!("`{name}` extends another preset itself"),
+            ));
+        }
+        base.complete(None).map(Some)
     }
 
     /// The names of the built-in presets.
@@ -298,46 +303,4 @@ impl Preset {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_built_in_preset_is_sound() {
-        for name in Preset::names() {
-            let preset = Preset::load(name, Path::new("."), &[]).unwrap();
-            assert_eq!(preset.name, name);
-            for route in &preset.routes {
-                route.check().unwrap();
-                preset.check(route).unwrap();
-                assert!(route.groups.is_empty(), "{}", route.name);
-                assert!(route.summary.is_some(), "`{}` says nothing to operators", route.name);
-            }
-            for way in &preset.ways {
-                let known = way
-                    .route
-                    .as_ref()
-                    .is_none_or(|name| preset.routes.iter().any(|r| r.name == *name));
-                assert!(known && preset.fate(way).is_some(), "{}", way.summary);
-            }
-        }
-    }
-
-    #[test]
-    fn an_operators_route_takes_the_place_of_the_presets() {
-        let own: Route = toml::from_str("name = \"docker\"\npath = \"/nowhere\"\ndoes = \"pass\"").unwrap();
-        let preset = Preset::load("keycloak", Path::new("."), &[own]).unwrap();
-        assert_eq!(preset.routes.iter().filter(|r| r.name == "docker").count(), 1);
-        assert!(
-            preset
-                .candidates("GET", "/realms/tg/protocol/docker-v2/auth")
-                .is_empty()
-        );
-    }
-
-    #[test]
-    fn a_base_path_goes_in_front_of_everything() {
-        let preset = Preset::load("keycloak", Path::new("."), &[]).unwrap().below("/auth");
-        let found = preset.candidates("POST", "/auth/realms/tg/protocol/openid-connect/token");
-        assert_eq!(found.first().unwrap().route.name, "token");
-    }
-}
+mod tests;

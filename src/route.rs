@@ -13,7 +13,7 @@ use serde_json::Value;
 
 pub use self::{
     pattern::{Captures, Pattern},
-    sign::Sign,
+    sign::{Mark, Sign},
     source::{Source, Sources},
 };
 use crate::{event::Trigger, misconfigured::Misconfigured};
@@ -40,6 +40,9 @@ pub struct Route {
     /// The body encodings that are read; a request with another one is refused. Empty: the body is not read.
     #[serde(default)]
     pub bodies: Vec<BodyKind>,
+    /// Whether the provider reads the fields of the form without regard to case. They are judged and forwarded in small letters.
+    #[serde(default)]
+    pub any_case: bool,
     /// The request is this one only if at least one sign is there. Empty: always.
     #[serde(default)]
     pub only_if: Vec<Sign>,
@@ -149,7 +152,7 @@ pub struct Group {
 pub struct Rule {
     /// The parameter, in query, form or request object.
     pub parameter: String,
-    /// Refuse every value but these. A value may end in `*`.
+    /// Refuse every value but these. `*` in one stands for any text.
     #[serde(default)]
     pub unless: Vec<String>,
     /// Refuse just these.
@@ -228,7 +231,7 @@ impl Route {
 impl Rule {
     /// Whether this value is refused.
     pub fn refuses(&self, value: &str) -> bool {
-        let listed = |list: &[String]| list.iter().any(|pattern| matches(pattern, value));
+        let listed = |list: &[String]| list.iter().any(|pattern| glob(pattern, value));
         (!self.unless.is_empty() && !listed(&self.unless)) || listed(&self.among)
     }
 }
@@ -246,11 +249,20 @@ pub fn fill(template: &Value, message: &str) -> Value {
     }
 }
 
-fn matches(pattern: &str, value: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => value.starts_with(prefix),
-        None => pattern == value,
+/// Whether a value is this text, in which each `*` stands for any text.
+fn glob(pattern: &str, value: &str) -> bool {
+    let Some((prefix, rest)) = pattern.split_once('*') else {
+        return pattern == value;
+    };
+    let Some(value) = value.strip_prefix(prefix) else {
+        return false;
+    };
+    if !rest.contains('*') {
+        return value.ends_with(rest);
     }
+    let starts = value.char_indices().map(|(at, _)| at).chain([value.len()]);
+    let mut tails = starts.filter_map(|at| value.get(at..));
+    tails.any(|tail| glob(rest, tail))
 }
 
 fn oauth() -> String {

@@ -26,7 +26,7 @@ pub(crate) fn search(folder: &Path, count: u64) -> Outcome {
         (
             "deep",
             Query {
-                before: Some(count / 3),
+                before: Some((count / 3).into()),
                 ..any()
             },
         ),

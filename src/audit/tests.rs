@@ -1,5 +1,6 @@
 //! What holds for every store: durable, in order, found again, tampering named, no secrets.
 
+mod both;
 mod crash;
 mod fields;
 mod heads;
@@ -13,7 +14,7 @@ mod upgrade;
 mod vouched;
 mod writing;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde_json::json;
 
@@ -44,6 +45,22 @@ fn raw(dir: &Path) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(dir.join("audit.db")).unwrap();
     connection.pragma_update(None, "synchronous", "OFF").unwrap();
     connection
+}
+
+/// The report on the one chain of a file.
+trait OnlyChain {
+    fn only_chain(&self, expect: Option<Head>) -> Result<Report, ReadError>;
+    fn only_chain_with(&self, heads: &Heads) -> Result<Report, ReadError>;
+}
+
+impl OnlyChain for Reader {
+    fn only_chain(&self, expect: Option<Head>) -> Result<Report, ReadError> {
+        self.only_chain_with(&expect.map_or_else(Heads::default, Heads::one))
+    }
+
+    fn only_chain_with(&self, heads: &Heads) -> Result<Report, ReadError> {
+        Ok(self.verify(heads)?.remove(0))
+    }
 }
 
 fn all(dir: &Path) -> Vec<Record> {

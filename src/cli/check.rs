@@ -3,6 +3,7 @@
 mod endpoint;
 mod findings;
 mod local;
+mod routes;
 mod service;
 mod upstream;
 

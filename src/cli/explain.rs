@@ -1,11 +1,13 @@
 //! `tollgate explain`: what would become of a request, without sending it anywhere.
 
 mod asked;
+mod record;
 
-use std::io::Write;
+use std::{io::Write, path::PathBuf};
 
 use clap::Args;
 use http::{Method, Uri};
+use serde_json::Value;
 
 use super::{
     outcome::{Outcome, Stop},
@@ -15,19 +17,29 @@ use crate::{
     config::Config,
     form::Form,
     gate::preview::{Explanation, Found, Question, deed, denial, explain},
+    json,
     preset::Preset,
-    route::{Action, Sign},
+    route::Action,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The request's method, such as POST
-    method: Method,
+    #[arg(required_unless_present = "record")]
+    method: Option<Method>,
     /// Its URL, or its path and query
-    url: Uri,
+    #[arg(required_unless_present = "record")]
+    url: Option<Uri>,
+    /// A recording of a browser (HAR, or `-` for the standard input): which of its requests no route fits though they look like a
+    /// signup, an invitation or tokens, each with a `[[route]]` for it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "form", "json", "header"])]
+    record: Option<PathBuf>,
     /// A field of its form, as often as needed
     #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
     form: Vec<(String, String)>,
+    /// Its body, where that is JSON
+    #[arg(long, value_name = "TEXT", value_parser = document, conflicts_with = "form")]
+    json: Option<Value>,
     /// One of its headers, as often as needed
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
@@ -35,22 +47,26 @@ pub(super) struct Arguments {
 
 /// Prints which route it is and who would be asked. The answer is no where the request would be refused.
 pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) -> Result<Outcome, Stop> {
-    let paint = Paint::for_stdout();
-    writeln!(
-        out,
-        "{}",
-        paint.bold(&format!("{} {}", arguments.method, arguments.url))
-    )?;
     let preset = config.preset().map_err(|wrong| config.errors([&wrong]))?;
     let base: Option<Uri> = config.upstream.url.parse().ok();
     let preset = preset.below(base.as_ref().map_or("", |uri| uri.path().trim_end_matches('/')));
+    if let Some(recording) = &arguments.record {
+        return record::run(config, &preset, recording, out);
+    }
+    let (method, url) = (
+        arguments.method.clone().unwrap_or_default(),
+        arguments.url.clone().unwrap_or_default(),
+    );
+    writeln!(out, "{}", Paint::for_stdout().bold(&format!("{method} {url}")))?;
     let mut form = Form::default();
     arguments.form.iter().for_each(|(name, value)| form.set(name, value));
     let question = Question {
-        method: arguments.method.clone(),
-        url: arguments.url.clone(),
+        method,
+        url,
         form,
         headers: arguments.header.clone(),
+        json: arguments.json.clone(),
+        ..Question::default()
     };
     let (perhaps, found) = match explain(&preset, &config.environment, &question) {
         Explanation::Unreadable(why) => {
@@ -112,7 +128,11 @@ fn describe(config: &Config, preset: &Preset, found: &Found, out: &mut impl Writ
         "route         `{}` of {from}: the path is `{}`{}",
         route.name,
         route.path.as_str(),
-        found.sign.as_ref().map(seen).unwrap_or_default()
+        found
+            .sign
+            .as_ref()
+            .map(|sign| format!(", and {sign}"))
+            .unwrap_or_default()
     )?;
     if let Some(summary) = &route.summary {
         writeln!(out, "what it is    {summary}")?;
@@ -132,17 +152,13 @@ fn describe(config: &Config, preset: &Preset, found: &Found, out: &mut impl Writ
     Ok(Outcome::Well)
 }
 
-fn seen(sign: &Sign) -> String {
-    match sign {
-        Sign::Form(fields) => format!(", and the form has `{}`", fields.join("` and `")),
-        Sign::Query(name) => format!(", and the query has `{name}`"),
-        Sign::Learned(name) => format!(", and it carries the value `{name}`"),
-    }
-}
-
 fn field(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write a field as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn document(text: &str) -> Result<Value, String> {
+    json::parse(text.as_bytes()).map_err(|e| e.to_string())
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

@@ -13,13 +13,14 @@ use crate::{
     clock::Clock,
     config::{Config, Log},
     lifecycle::Signals,
-    serve,
+    listen, serve,
 };
 
 /// Serves until a signal comes.
 pub(super) fn run(config: &Config) -> Result<Outcome, Stop> {
     // Writes what is left when it goes.
     let _lines = log(&config.log);
+    listen::raise_descriptor_limit();
     block_on(async {
         let signals = Signals::to_end_and_reload();
         let signals = signals.map_err(|e| Stop::Ours(format!("signals cannot be waited for: {e}")))?;

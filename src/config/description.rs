@@ -170,8 +170,11 @@ fn is_number_or_path(path: &[String], value: &str) -> bool {
 }
 
 /// What is set up once, when the process starts.
-const AT_THE_START: [&str; 6] = [
+const AT_THE_START: [&str; 9] = [
     "audit.store",
+    "audit.store_password",
+    "audit.on_failure",
+    "audit.spool",
     "audit.retention",
     "audit.max_size",
     "audit.heads",

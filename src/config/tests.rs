@@ -128,7 +128,7 @@ fn a_missing_section_is_shown_in_full() {
         "proxy.toml: the section `[listen]` is missing\n\
          hint: add\n  [listen]\n  address = \"127.0.0.1:8443\"\n  public_url = \"http://127.0.0.1:8443\"\n\n\
          proxy.toml: the section `[upstream]` is missing\n\
-         hint: add\n  [upstream]\n  url = \"http://127.0.0.1:8080\"\n  preset = \"keycloak\""
+         hint: add\n  [upstream]\n  url = \"http://127.0.0.1:8080\"\n  preset = \"generic\""
     );
 }
 

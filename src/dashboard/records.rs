@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    audit::{Format, Page, Query, ReadError, Reader, Record, Settings, Statistics},
+    audit::{Format, Page, Place, Query, ReadError, Reader, Record, Settings, Statistics},
     clock::Clock,
 };
 
@@ -27,7 +27,11 @@ impl Records {
     }
 
     /// The next part of an export, and behind which number to go on; `None` after the last.
-    pub(super) async fn export_part(&self, query: Query, format: Format) -> Result<(Vec<u8>, Option<u64>), ReadError> {
+    pub(super) async fn export_part(
+        &self,
+        query: Query,
+        format: Format,
+    ) -> Result<(Vec<u8>, Option<Place>), ReadError> {
         self.read(move |reader, now| {
             let mut part = Vec::new();
             let next = reader.export_part(&query, format, now, &mut part)?;

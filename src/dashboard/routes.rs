@@ -14,7 +14,7 @@ use crate::{
     form,
     gate::preview::{Explanation, Found, Question, deed, denial},
     interceptor::Interceptor,
-    route::{Action, Route, Sign},
+    route::{Action, Route},
 };
 
 pub(super) fn routes() -> Router<Shared> {
@@ -111,7 +111,12 @@ impl Line {
             path: route.path.as_str().to_owned(),
             trigger: route.trigger.map(|trigger| trigger.to_string()).unwrap_or_default(),
             deed: deed(route.does),
-            signs: route.only_if.iter().map(sign).collect::<Vec<_>>().join(" or "),
+            signs: route
+                .only_if
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" or "),
             own,
         }
     }
@@ -151,6 +156,7 @@ fn question(asked: &Asked) -> Result<Question, String> {
             .map_err(|_| "this is no URL; write a path such as /token, or all of it")?,
         form: fields,
         headers,
+        ..Question::default()
     })
 }
 
@@ -203,7 +209,7 @@ fn describe(console: &Console, found: &Found, steps: &mut Vec<Step>) {
     let sign = found
         .sign
         .as_ref()
-        .map(|seen| format!(", and it has {}", sign(seen)))
+        .map(|sign| format!(", and {sign}"))
         .unwrap_or_default();
     let path = route.path.as_str();
     steps.push(Step::new(
@@ -243,12 +249,4 @@ fn fate(interceptor: &Interceptor, event: &crate::event::Event) -> Step {
         (true, false) => ("off", "not asked: its conditions do not fit"),
     };
     Step::new(icon, word, interceptor.name())
-}
-
-fn sign(sign: &Sign) -> String {
-    match sign {
-        Sign::Form(fields) => format!("form field {}", fields.join(" and ")),
-        Sign::Query(name) => format!("query parameter {name}"),
-        Sign::Learned(name) => format!("the learned value {name}"),
-    }
 }

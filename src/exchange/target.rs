@@ -157,15 +157,15 @@ fn check_segments(path: &str) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// Browsers leave much unencoded in a query; what no client sends is refused, the rest goes on as it is. Quotes and angle brackets
-/// are what the `http` crate, and so the listener, takes for no part of a query.
+/// Browsers leave much unencoded in a query; what no client sends is refused, the rest goes on as it is.
 fn check_query(query: &str) -> Result<Option<String>, Unreadable> {
-    let fine = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>".contains(&byte);
+    // `"`, `<` and `>` are no part of a request target for `http` either.
+    let fine = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>".contains(&byte);
     if query.bytes().all(fine) {
         return Ok(Some(query.to_owned()).filter(|query| !query.is_empty()));
     }
     Err(Unreadable::bad(
-        "the query has a raw control character, quote, angle bracket or non-ASCII byte",
+        "the query has a raw control character, a quotation mark, an angle bracket or a non-ASCII byte",
     ))
 }
 

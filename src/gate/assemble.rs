@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderMap;
 use tokio_util::task::TaskTracker;
 
-use super::{Gate, Parts, issuers::Issuers};
+use super::{Gate, Parts, issuers::Issuers, learning::Learning, overload::Places};
 
 impl Gate {
     /// Puts the parts together; talks to nobody yet.
@@ -20,6 +20,9 @@ impl Gate {
         let mut gate = Self::assemble(parts);
         gate.natives = Arc::clone(&before.natives);
         gate.tasks = before.tasks.clone();
+        if gate.parts.most == before.parts.most {
+            gate.places = Arc::clone(&before.places);
+        }
         if is_same_upstream {
             gate.issuers = Arc::clone(&before.issuers);
             gate.learned = Arc::clone(&before.learned);
@@ -37,8 +40,10 @@ impl Gate {
             issuers: Arc::new(Issuers::new(parts.upstream.clone(), headers, origin.clone())),
             preset: ArcSwapOption::new(known),
             learned: Arc::default(),
+            learning: Learning::default(),
             asked: Arc::default(),
             natives: Arc::default(),
+            places: Arc::new(Places::new(parts.most, parts.metrics.clone())),
             tasks: TaskTracker::new(),
             origin,
             parts,

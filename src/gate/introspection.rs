@@ -32,8 +32,8 @@ const JWT: &str = "application/jwt";
 impl Gate {
     /// RFC 7662, with the added claims merged into the answer. A native upstream token is not active here.
     ///
-    /// A signed answer (RFC 9701) is signed again with the same claims; so is the JWT of the token itself, which Keycloak puts
-    /// into the member `jwt`.
+    /// A signed answer (RFC 9701) is signed again with the same claims; so is the JWT of the token itself, where the
+    /// answer has it in a member `jwt`.
     ///
     /// # Errors
     /// An answer that cannot be read, or a JWT in it that does not verify.

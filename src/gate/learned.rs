@@ -1,4 +1,4 @@
-//! Values that only the upstream knows and recognition needs, such as the id of Keycloak's registration form.
+//! Values that only the upstream knows and recognition needs, such as the id of a registration form.
 
 use std::{collections::HashMap, sync::Mutex, time::Duration};
 

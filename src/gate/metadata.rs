@@ -95,7 +95,7 @@ impl Gate {
         Ok(published(&Value::Object(members), DISCOVERY_MAX_AGE))
     }
 
-    /// Keycloak's `GET /realms/{realm}`, which names one public key outside the JWKS: ours, whatever the JWKS has.
+    /// A document that names one public key outside the JWKS: ours, whatever the JWKS has.
     pub(super) async fn public_key(
         &self,
         exchange: &mut Exchange,

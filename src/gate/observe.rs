@@ -14,7 +14,7 @@ use crate::{
     metrics::{decider, decision},
     telemetry::{Parent, Span},
     token::State,
-    upstream::UpstreamError,
+    upstream::{State as AddressHealth, UpstreamError},
     verdict::{Consultation, FailureKind, Verdict},
 };
 
@@ -28,6 +28,10 @@ impl Gate {
                 BreakerState::Open { .. } => 2,
             };
             self.metrics.breaker(interceptor.name(), state);
+        }
+        for one in self.upstream.addresses() {
+            self.metrics
+                .address_healthy(&one.address, one.state == AddressHealth::Healthy);
         }
         let keys = self.reissuer.ring().list(self.clock.now());
         for key in keys.iter().filter(|key| key.state == State::Signing) {

@@ -15,6 +15,7 @@ use crate::{
     interceptor::Interceptors,
     preset::Preset,
     token::{KeyRing, SealingKey, UpstreamKeys},
+    upstream::AddressState,
 };
 
 /// The view of a gate. Cheap to clone.
@@ -59,6 +60,11 @@ impl Preview {
     /// The key sets of the upstream that are at hand, one for each issuer that was needed so far.
     pub fn upstream_keys(&self) -> Vec<KnownKeys> {
         self.0.issuers.known_keys()
+    }
+
+    /// How each address of the upstream is.
+    pub fn addresses(&self) -> Vec<AddressState> {
+        self.0.upstream.addresses()
     }
 
     /// The metrics as they are now, in Prometheus' text format.

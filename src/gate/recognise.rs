@@ -6,15 +6,15 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use sync_wrapper::SyncWrapper;
 
-use super::Gate;
+use super::{Gate, overload::Place};
 use crate::{
     body::{self, Body, Unread},
     exchange::Exchange,
     form::Form,
     json,
-    preset::{Candidate, Fit, Preset},
+    preset::{Candidate, Fit, Preset, Seen},
     refusal::Refusal,
-    route::{Action, BodyKind, Captures, Route, Rule, Sign, Source},
+    route::{Action, BodyKind, Captures, Route, Rule, Source},
 };
 
 /// The largest body of a recognised request, in bytes.
@@ -83,7 +83,12 @@ impl Gate {
     ///
     /// # Errors
     /// What could be read in two ways is refused: another content type, a content encoding, a parameter that occurs twice.
-    pub(super) async fn recognise(&self, exchange: &Exchange, body: Body) -> Result<Recognition, Refusal> {
+    pub(super) async fn recognise(
+        &self,
+        exchange: &Exchange,
+        body: Body,
+        place: &mut Place<'_>,
+    ) -> Result<Recognition, Refusal> {
         let preset = self.preset().await?;
         let candidates = preset.candidates(exchange.method.as_str(), exchange.target.path());
         if candidates.is_empty() {
@@ -93,7 +98,7 @@ impl Gate {
         let content = if kinds.is_empty() {
             unread(body)
         } else {
-            read(exchange, body, &kinds).await?
+            read(exchange, body, &kinds, place).await?
         };
         let query = Form::query(exchange.target.query().unwrap_or_default()).map_err(unreadable)?;
 
@@ -106,6 +111,10 @@ impl Gate {
         }
         let Some(Candidate { route, captures }) = found else {
             return Ok(Recognition::None(content));
+        };
+        let content = match content {
+            Content::Form(form) if route.any_case => Content::Form(form.with_small_names()),
+            other => other,
         };
         let recognised = Recognised {
             route,
@@ -123,11 +132,17 @@ impl Gate {
     }
 
     async fn has_a_sign(&self, preset: &Preset, candidate: &Candidate, query: &Form, content: &Content) -> bool {
-        let form = match content {
-            Content::Form(form) => Some(form),
-            _ => None,
+        let (form, json) = match content {
+            Content::Form(form) => (Some(form), None),
+            Content::Json(document) => (None, Some(document)),
+            Content::Unread(_) | Content::Empty => (None, None),
         };
-        let names = match candidate.fit(query, form) {
+        let seen = Seen {
+            query: Some(query),
+            form,
+            json,
+        };
+        let names = match candidate.fit(&seen) {
             Fit::Always | Fit::Seen(_) => return true,
             Fit::Not => return false,
             Fit::Learned(names) => names,
@@ -166,9 +181,16 @@ pub(super) fn refuse_by_rule<'a>(
 ///
 /// # Errors
 /// Another one, or one that could be read in two ways.
-pub(super) async fn read(exchange: &Exchange, body: Body, kinds: &[BodyKind]) -> Result<Content, Refusal> {
-    let bytes = body::read_all(body, BODY_LIMIT).await.map_err(|e| {
+pub(super) async fn read(
+    exchange: &Exchange,
+    body: Body,
+    kinds: &[BodyKind],
+    place: &mut Place<'_>,
+) -> Result<Content, Refusal> {
+    let whole = body::read_admitted(body, BODY_LIMIT, |bytes| place.room_for(bytes)).await;
+    let bytes = whole.map_err(|e| {
         let status = match e {
+            Unread::NoRoom => return place.without_room(),
             Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Unread::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Unread::Broken(_) => StatusCode::BAD_REQUEST,
@@ -237,8 +259,8 @@ fn refuse_doubles(recognised: &Recognised) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Keycloak takes control characters out of a form's values before it looks at them, so `client_\ncredentials` is no unknown
-/// grant there; Hydra takes spaces off. OAuth's parameters have none (RFC 6749 appendix A). What somebody types into a browser's
+/// Some providers take control characters out of a form's values before they look at them, so `client_\ncredentials` is no
+/// unknown grant there; others take spaces off. OAuth's parameters have none (RFC 6749 appendix A). What somebody types into a browser's
 /// form may have several lines, save what is told by its name.
 fn refuse_controls(recognised: &Recognised) -> Result<(), Refusal> {
     for (name, value) in recognised.parameters() {
@@ -267,11 +289,8 @@ fn told(recognised: &Recognised) -> impl Iterator<Item = &str> {
 
 /// Whether the route is recognised by this parameter.
 fn decides(recognised: &Recognised, parameter: &str) -> bool {
-    let in_signs = recognised.route.only_if.iter().any(|sign| match sign {
-        Sign::Form(fields) => fields.iter().any(|field| field == parameter),
-        Sign::Query(name) => name == parameter,
-        Sign::Learned(_) => false,
-    });
+    let mut signs = recognised.route.only_if.iter();
+    let in_signs = signs.any(|sign| sign.reads_parameter(parameter));
     let mut learned = recognised.preset.learn.values();
     in_signs || learned.any(|learn| learn.parameter == parameter)
 }

@@ -65,7 +65,7 @@ impl Gate {
             .send(Method::POST, &path, headers, body.into())
             .await
             .map_err(|e| e.to_string())?;
-        // Keycloak answers 200 with an error in the body when it revokes nothing.
+        // Some providers answer 200 with an error in the body when they revoke nothing.
         if !answer.status().is_success() || answer.body().windows(7).any(|part| part == b"\"error\"") {
             return Err(format!("it answered {}", answer.status()));
         }

@@ -22,7 +22,7 @@ use crate::{
     exchange::Exchange,
     facts::{self, Materials},
     form::Form,
-    preset::Preset,
+    preset::{NamedBy, Preset},
     refusal::Refusal,
     route::{Action, Captures, Route},
     token::{self, Bound, Expected, Kind, Memory, RefreshWrap, Unissued, Unverified, WRAP_PREFIX, Wrap},
@@ -87,16 +87,20 @@ impl Gate {
             request.authentication = ClientAuthentication::Certified(Box::new(request.authentication), certificate);
         }
         // Before the code is spent: without the issuer's keys the answer could not be used.
-        let issuer = self
-            .issuers
-            .of(&recognised.preset, &recognised.captures)
-            .await
-            .map_err(super::away)?;
+        let named = match recognised.preset.issuer.named_by {
+            NamedBy::Path => {
+                let issuer = self.issuers.of(&recognised.preset, &recognised.captures).await;
+                Some(issuer.map_err(super::away)?)
+            }
+            NamedBy::Token => None,
+        };
         let memory = memory.filter(|_| request.grant_type == "refresh_token");
-        if memory
-            .as_ref()
-            .is_some_and(|memory| memory.issuer != issuer.identifier())
-        {
+        let elsewhere = |issuer: &Issuer| {
+            memory
+                .as_ref()
+                .is_some_and(|memory| memory.issuer != issuer.identifier())
+        };
+        if named.as_deref().is_some_and(elsewhere) {
             return Err(forged(Action::Tokens));
         }
         let asks_for_no_token = recognised.route.asks_for_no_token(recognised.parameters());
@@ -107,6 +111,18 @@ impl Gate {
         let Some(response) = TokenResponse::read(answer.status(), answer.body())? else {
             return Ok(super::relayed(answer));
         };
+        let mut captures = recognised.captures.clone();
+        let issuer = match named {
+            Some(issuer) => issuer,
+            None => {
+                captures = self.named_by(&recognised.preset, &response.issued)?;
+                let issuer = self.issuers.of(&recognised.preset, &captures).await;
+                issuer.map_err(super::away)?
+            }
+        };
+        if elsewhere(&issuer) {
+            return Err(forged(Action::Tokens));
+        }
 
         let grant = Grant {
             issuer: &issuer,
@@ -117,7 +133,7 @@ impl Gate {
             in_front: false,
             preset: &recognised.preset,
             route: &recognised.route,
-            captures: &recognised.captures,
+            captures: &captures,
             query: &recognised.query,
             context: Context {
                 grant_type: Some(request.grant_type.clone()),
@@ -145,6 +161,19 @@ impl Gate {
                 Err(refusal.like(answer.headers()))
             }
         }
+    }
+
+    /// The issuer that the tokens name, which is only to know what they have to be verified against.
+    fn named_by(&self, preset: &Preset, issued: &Issued) -> Result<Captures, Refusal> {
+        let tokens = [&issued.id_token, &issued.access_token].into_iter().flatten();
+        let mut named =
+            tokens.filter_map(|token| self.issuers.captures(&preset.issuer, &token::claimed_issuer(token)?));
+        named.next().ok_or_else(|| {
+            Refusal::upstream(
+                StatusCode::BAD_GATEWAY,
+                "the provider's tokens name no issuer of its own, so they cannot be verified",
+            )
+        })
     }
 
     /// Verify, ask, sign, and put the tokens where the client finds them. With an error comes the event as far as it was

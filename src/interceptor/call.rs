@@ -12,7 +12,7 @@ pub(super) use self::{
     tls::system_roots,
 };
 
-use std::{fmt, net::IpAddr, path::Path, time::Duration};
+use std::{fmt, net::IpAddr, path::Path, pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -25,7 +25,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::RootCertStore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use self::{connect::Connector, miss::Miss};
@@ -78,6 +78,8 @@ pub(super) struct Called {
     pub(super) status: Option<u16>,
     /// The attempts that were made.
     pub(super) attempts: Vec<Attempt>,
+    /// How late it was noticed that the time was up: we were too busy, and the endpoint's silence says little.
+    pub(super) late: Duration,
 }
 
 impl Caller {
@@ -144,6 +146,7 @@ impl Caller {
     /// What went over the wire is put into `record`, if there is one.
     pub(super) async fn call(&self, call: &Call<'_>, mut record: Option<&mut Vec<Exchange>>) -> Called {
         let mut attempt = 0;
+        let mut late = Duration::ZERO;
         let mut attempts = Vec::new();
         loop {
             attempt += 1;
@@ -153,10 +156,18 @@ impl Caller {
             }
             let mut seen = Seen::default();
             let (time, started) = (call.clock.now(), Instant::now());
-            let outcome = match timeout_at(call.deadline, self.attempt(request, &mut seen)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Miss::timeout(started.elapsed(), seen.doing())),
+            let in_time = {
+                let mut attempting = pin!(self.attempt(request, &mut seen));
+                match timeout_at(call.deadline, attempting.as_mut()).await {
+                    Ok(outcome) => Some(outcome),
+                    // The time that we did not run is not the endpoint's: its answer may be here, unread.
+                    Err(_) => {
+                        late = call.deadline.elapsed();
+                        timeout(late.min(MOST_LATE), attempting).await.ok()
+                    }
+                }
             };
+            let outcome = in_time.unwrap_or_else(|| Err(Miss::timeout(started.elapsed(), seen.doing())));
             let status = seen.status.map(|status| status.as_u16());
             attempts.push(Attempt {
                 started: time,
@@ -175,6 +186,7 @@ impl Caller {
                         outcome: outcome.map_err(|miss| miss.failure),
                         status,
                         attempts,
+                        late,
                     };
                 }
             }
@@ -363,6 +375,9 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+
+/// For no longer is an answer waited for that should have been read before.
+const MOST_LATE: Duration = Duration::from_secs(2);
 
 /// An answer's body; the head has room for as many headers as a sane server sends.
 const MAX_BODY: usize = 256 * 1024;

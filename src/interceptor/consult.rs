@@ -98,6 +98,13 @@ impl Interceptor {
             // Denied whatever `on_failure` says: who sends enough requests must not open the gate by that.
             return deny(consultation, DecidedBy::ConcurrencyCap, failure);
         };
+        let Some(_counted) = self.per_client.admit(question.event.context.ip_address) else {
+            let most = self.per_client.most();
+            let failure = down(format!(
+                "{most} consultations are under way for this client, as many as `max_concurrent_per_client` allows"
+            ));
+            return deny(consultation, DecidedBy::ConcurrencyCap, failure);
+        };
         let body = match self.body(question.event) {
             Ok(body) => body,
             // Likewise: the size of an event is in the hands of whoever sent the request.
@@ -139,7 +146,8 @@ impl Interceptor {
         // A call that the interceptors before it left less than half of its time says nothing about this endpoint.
         let wanted = self.settings.timeout.0.min(budget.length);
         let cut_short = deadline - now < wanted / 2 && Instant::now() >= deadline;
-        if !(is_down && cut_short) {
+        let ours = consultation.decided_by == DecidedBy::ConcurrencyCap;
+        if !(is_down && (cut_short || ours)) {
             pass.report(is_down);
         }
     }
@@ -174,12 +182,19 @@ impl Interceptor {
         let judged = called
             .outcome
             .and_then(|(head, answer)| self.judge(question, head, &answer, consultation));
-        if let Err(failure) = judged {
-            if let Some(last) = consultation.attempts.last_mut() {
-                last.failure.get_or_insert_with(|| failure.clone());
-            }
-            self.name_refused(question, consultation);
-            self.fail(consultation, failure);
+        let Err(failure) = judged else { return };
+        if let Some(last) = consultation.attempts.last_mut() {
+            last.failure.get_or_insert_with(|| failure.clone());
+        }
+        self.name_refused(question, consultation);
+        self.fail(consultation, failure);
+        // Load of our own must not open the gate either.
+        if called.late >= TOO_LATE && consultation.effect == Effect::Allow {
+            let late = called.late.as_millis();
+            let failure = down(format!(
+                "Tollgate was too busy to see within {late} ms that the time was up, so the endpoint's silence says nothing"
+            ));
+            deny(consultation, DecidedBy::ConcurrencyCap, failure);
         }
     }
 
@@ -377,6 +392,9 @@ struct Sent<'a> {
     interceptor_context: &'a Context,
     data: &'a Map<String, Value>,
 }
+
+/// From here on it is our lateness that counts, not the endpoint's.
+const TOO_LATE: Duration = Duration::from_secs(1);
 
 /// Bytes of an event. A client decides over much of its size, and could make the endpoint slow with it.
 const MAX_EVENT: usize = 256 * 1024;

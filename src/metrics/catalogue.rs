@@ -7,8 +7,8 @@ use super::{
         Label,
     },
     words::{
-        DECIDED_BY, DECISIONS, DOCUMENTS, DROPPED, ERRORS, FAMILIES, FAULTS, HANDED_OUT, OUTCOMES, RELOAD_OUTCOMES,
-        TOKENS, TRIGGERS, WRAPPED,
+        DECIDED_BY, DECISIONS, DOCUMENTS, DROPPED, ERRORS, FAMILIES, FAULTS, HANDED_OUT, LIMITS, OUTCOMES,
+        RELOAD_OUTCOMES, TOKENS, TRIGGERS, WRAPPED,
     },
 };
 
@@ -17,6 +17,7 @@ const OPERATION: Label = Label::configured(
     "operation",
     "the name of a route, or `unrecognised`, `unreadable`, `own`",
 );
+const ADDRESS: Label = Label::configured("address", "host and port of an address of the upstream");
 const TRIGGER: Label = Label::words("trigger", TRIGGERS);
 const SINK: Label = Label::configured("sink", "`name` of an `[[audit.sink]]`");
 const FAMILY: Label = Label::words("family", FAMILIES);
@@ -92,6 +93,12 @@ pub(super) const REFUSALS: Family = Family {
     labels: &[Label::words("fault", FAULTS)],
     help: "Requests that ended in an answer of Tollgate's own, by who is at fault",
 };
+pub(super) const SHED: Family = Family {
+    name: "tollgate_requests_shed_total",
+    kind: Counter,
+    labels: &[Label::words("limit", LIMITS)],
+    help: "Requests answered 503 since too many were under way: over `max_requests`, over `max_paused`, or no room for their bodies",
+};
 pub(super) const REISSUED: Family = Family {
     name: "tollgate_tokens_reissued_total",
     kind: Counter,
@@ -140,6 +147,24 @@ pub(super) const UPSTREAM_ERRORS: Family = Family {
     labels: &[Label::words("error", ERRORS)],
     help: "Requests to the upstream that got no usable answer; `client`: the client's body stalled or broke off",
 };
+pub(super) const ADDRESS_HEALTHY: Family = Family {
+    name: "tollgate_upstream_address_healthy",
+    kind: Gauge,
+    labels: &[ADDRESS],
+    help: "1 where requests go to the address, 0 while it cannot be reached or fails its health check",
+};
+pub(super) const ADDRESS_FAILURES: Family = Family {
+    name: "tollgate_upstream_address_failures_total",
+    kind: Counter,
+    labels: &[ADDRESS],
+    help: "Connections that could not be made; the request went to another address, if there was one",
+};
+pub(super) const UPSTREAM_REPEATED: Family = Family {
+    name: "tollgate_upstream_repeated_requests_total",
+    kind: Counter,
+    labels: &[],
+    help: "GET and HEAD requests that were sent again, since the upstream closed a connection that was used before",
+};
 pub(super) const FETCHES: Family = Family {
     name: "tollgate_upstream_document_fetches_total",
     kind: Counter,
@@ -175,6 +200,24 @@ pub(super) const AUDIT_FAILING: Family = Family {
     kind: Gauge,
     labels: &[],
     help: "1 from a write of the audit that failed to the next one that does not",
+};
+pub(super) const SPOOLED_RECORDS: Family = Family {
+    name: "tollgate_audit_spooled_records",
+    kind: Gauge,
+    labels: &[],
+    help: "Records in the local spool, which wait for the audit's store to be back",
+};
+pub(super) const SPOOLED_BYTES: Family = Family {
+    name: "tollgate_audit_spooled_bytes",
+    kind: Gauge,
+    labels: &[],
+    help: "Bytes of the local spool",
+};
+pub(super) const SPOOLED_SINCE: Family = Family {
+    name: "tollgate_audit_spooled_since_seconds",
+    kind: Gauge,
+    labels: &[],
+    help: "When the first record in the spool was written, in seconds since 1970; 0 when none waits",
 };
 pub(super) const SINK_LAG: Family = Family {
     name: "tollgate_audit_sink_lag_records",
@@ -283,6 +326,7 @@ pub(super) const ALL: &[&Family] = &[
     &REQUEST_DURATION,
     &IN_FLIGHT,
     &REFUSALS,
+    &SHED,
     &REISSUED,
     &WRAPPED_TOKENS,
     &UNVERIFIED,
@@ -291,12 +335,18 @@ pub(super) const ALL: &[&Family] = &[
     &TOKEN_SIZE,
     &UPSTREAM_DURATION,
     &UPSTREAM_ERRORS,
+    &ADDRESS_HEALTHY,
+    &ADDRESS_FAILURES,
+    &UPSTREAM_REPEATED,
     &FETCHES,
     &AUDIT_QUEUE,
     &AUDIT_RECORDS,
     &AUDIT_FAILURES,
     &AUDIT_COMMIT_DURATION,
     &AUDIT_FAILING,
+    &SPOOLED_RECORDS,
+    &SPOOLED_BYTES,
+    &SPOOLED_SINCE,
     &SINK_LAG,
     &SINK_RECORDS,
     &SINK_FAILURES,

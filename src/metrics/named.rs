@@ -19,6 +19,7 @@ pub(super) struct Named {
     pub(super) interceptors: HashMap<String, OfInterceptor>,
     pub(super) operations: HashMap<String, OfOperation>,
     labels: BTreeSet<[String; 2]>,
+    addresses: BTreeSet<String>,
 }
 
 pub(super) struct ByInterceptor {
@@ -36,6 +37,13 @@ pub(super) struct ByOperation {
     duration: HistogramVec,
 }
 
+pub(super) struct ByAddress {
+    healthy: IntGaugeVec,
+    failures: IntCounterVec,
+    /// Every address that has a state.
+    known: Mutex<BTreeSet<String>>,
+}
+
 pub(super) struct OfInterceptor {
     consults: Tally,
     duration: Histogram,
@@ -50,11 +58,18 @@ pub(super) struct OfOperation {
 }
 
 impl Named {
-    pub(super) fn new(known: &Known<'_>, by_interceptor: &ByInterceptor, by_operation: &ByOperation) -> Self {
+    pub(super) fn new(
+        known: &Known<'_>,
+        by_interceptor: &ByInterceptor,
+        by_operation: &ByOperation,
+        by_address: &ByAddress,
+    ) -> Self {
         let interceptors = known.interceptors.iter();
         let own = [UNRECOGNISED, UNREADABLE, OWN];
         let operations = known.operations.iter().chain(&own);
+        known.addresses.iter().for_each(|address| by_address.begin(address));
         Self {
+            addresses: known.addresses.iter().map(|address| (*address).to_owned()).collect(),
             labels: interceptors
                 .clone()
                 .map(|(name, trigger)| [(*name).to_owned(), trigger.to_string()])
@@ -68,8 +83,16 @@ impl Named {
         }
     }
 
-    /// An interceptor that is gone has no breaker. What it counted stays.
-    pub(super) fn forget_others(&self, by_interceptor: &ByInterceptor) {
+    /// An interceptor that is gone has no breaker, an address no state. What they counted stays.
+    pub(super) fn forget_others(&self, by_interceptor: &ByInterceptor, by_address: &ByAddress) {
+        by_address.known().retain(|address| {
+            let is_here = self.addresses.contains(address);
+            if !is_here {
+                // As below.
+                let _ = by_address.healthy.remove_label_values(&[address]);
+            }
+            is_here
+        });
         by_interceptor.known().retain(|labels| {
             let is_here = self.labels.contains(labels);
             if !is_here {
@@ -119,6 +142,35 @@ impl ByInterceptor {
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeSet<[String; 2]>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ByAddress {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            healthy: the::ADDRESS_HEALTHY.gauges(registry),
+            failures: the::ADDRESS_FAILURES.counters(registry),
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn healthy(&self, address: &str) -> IntGauge {
+        self.healthy.with_label_values(&[address])
+    }
+
+    pub(super) fn failures(&self, address: &str) -> IntCounter {
+        self.failures.with_label_values(&[address])
+    }
+
+    fn begin(&self, address: &str) {
+        if self.known().insert(address.to_owned()) {
+            self.healthy(address).set(1);
+            self.failures(address);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

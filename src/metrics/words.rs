@@ -22,7 +22,15 @@ pub(super) const DECIDED_BY: &[&str] = &[
     "fail_open_limit",
     "remembered",
 ];
-pub(super) const FAULTS: &[&str] = &["denied", "failed_closed", "client", "upstream", "ourselves"];
+pub(super) const FAULTS: &[&str] = &[
+    "denied",
+    "failed_closed",
+    "client",
+    "upstream",
+    "ourselves",
+    "overloaded",
+];
+pub(super) const LIMITS: &[&str] = &["requests", "paused", "bodies"];
 pub(super) const TOKENS: &[&str] = &["access_token", "id_token", "statement", "logout_token"];
 pub(super) const WRAPPED: &[&str] = &["access_token", "refresh_token"];
 pub(super) const DROPPED: &[&str] = &["queue_full", "not_sent"];

@@ -33,9 +33,11 @@ pub struct Accounts {
     pub mark: Mark,
     /// How an account becomes a member of an organization.
     pub membership: Membership,
+    /// What the service account must be allowed to, in the provider's words: for hints.
+    pub rights: String,
 }
 
-/// A mark that only administrators can set: Keycloak has groups for it.
+/// A mark that only administrators can set, such as a group.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mark {

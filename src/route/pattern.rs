@@ -20,6 +20,15 @@ enum Segment {
     Rest(String),
 }
 
+impl Segment {
+    fn written(&self) -> String {
+        match self {
+            Self::Literal(text) => format!("/{text}"),
+            Self::One(name) | Self::Rest(name) => format!("/{{{name}}}"),
+        }
+    }
+}
+
 /// What the `{name}`s of a pattern took, percent-decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures(Vec<(String, String)>);
@@ -93,6 +102,55 @@ impl Pattern {
             }
         }
         Some(path)
+    }
+
+    /// Whether every path that `inner` matches matches this one too. A path that discovery has to name matches its like alone.
+    pub fn covers(&self, inner: &Self) -> bool {
+        fn all(outer: &[Segment], inner: &[Segment]) -> bool {
+            match (outer, inner) {
+                ([], []) => true,
+                ([Segment::Rest(_)], [_, ..]) => true,
+                ([Segment::Literal(a), outer @ ..], [Segment::Literal(b), inner @ ..]) => {
+                    a.eq_ignore_ascii_case(b) && all(outer, inner)
+                }
+                ([Segment::One(_), outer @ ..], [Segment::Literal(_) | Segment::One(_), inner @ ..]) => {
+                    all(outer, inner)
+                }
+                _ => false,
+            }
+        }
+        match (self.discovered(), inner.discovered()) {
+            (None, None) => all(&self.segments, &inner.segments),
+            (here, there) => here == there,
+        }
+    }
+
+    /// A path that both match, its `{name}`s left as they are; `None` where there is none, or where discovery has to name one of them.
+    pub fn common(&self, other: &Self) -> Option<String> {
+        fn meet(one: &[Segment], other: &[Segment]) -> Option<String> {
+            let (first, rest) = match (one, other) {
+                ([], []) => return Some(String::new()),
+                ([Segment::Rest(_)], tail @ [_, ..]) | (tail @ [_, ..], [Segment::Rest(_)]) => {
+                    return Some(tail.iter().map(Segment::written).collect());
+                }
+                ([Segment::Literal(a), one @ ..], [Segment::Literal(b), other @ ..]) => {
+                    (a.eq_ignore_ascii_case(b).then_some(a)?.clone(), meet(one, other))
+                }
+                ([Segment::One(_), one @ ..], [Segment::Literal(a), other @ ..])
+                | ([Segment::Literal(a), one @ ..], [Segment::One(_), other @ ..]) => (a.clone(), meet(one, other)),
+                ([Segment::One(name), one @ ..], [Segment::One(_), other @ ..]) => {
+                    (format!("{{{name}}}"), meet(one, other))
+                }
+                _ => return None,
+            };
+            Some(format!("/{first}{}", rest?))
+        }
+        match (self.discovered(), other.discovered()) {
+            (None, None) => {
+                meet(&self.segments, &other.segments).map(|path| if path.is_empty() { "/".into() } else { path })
+            }
+            (here, there) => (here == there).then(|| self.text.clone()),
+        }
     }
 
     /// The discovery member whose path is meant, for `discovery:token_endpoint`.

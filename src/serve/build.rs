@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     config::Config,
     exchange::Outside,
-    gate::{Gate, Parts},
+    gate::{Gate, Most, Parts},
     geo::Geo,
     interceptor::Interceptors,
     metrics::{Known, Metrics},
@@ -57,11 +57,12 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
     );
     let preset = keep(&mut findings, config.preset());
+    let addresses = config.upstream.address_names();
     let metrics = match before {
         Some(before) => before.gate.metrics.clone(),
-        None => preset
-            .as_ref()
-            .map_or_else(Metrics::default, |preset| Metrics::new(&known(config, preset))),
+        None => preset.as_ref().map_or_else(Metrics::default, |preset| {
+            Metrics::new(&known(config, preset, &addresses))
+        }),
     };
     let same_upstream = before.filter(|before| before.has_same_upstream(config));
     let upstream = match same_upstream {
@@ -145,7 +146,7 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         return Err(findings);
     }
     let metrics = match before {
-        Some(_) => metrics.renamed(&known(config, &preset)),
+        Some(_) => metrics.renamed(&known(config, &preset, &addresses)),
         None => metrics,
     };
     // Last, since it takes the lock of the store.
@@ -155,10 +156,19 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
     };
     let audit = audit.and_then(|audit| audit.under(&config.revision, &config.audit, base));
     let audit = audit.map_err(|finding| vec![finding])?;
+    let preset = preset.below(upstream.base_path());
+    if same_upstream.is_none() {
+        let path = preset.issuer.discovery.as_str().replace("{realm}", "master");
+        upstream.watch_health(&path, &outside.headers());
+    }
     let parts = Parts {
         environment: config.environment.clone(),
+        most: Most {
+            requests: listen.max_requests,
+            paused: listen.max_paused,
+        },
         outside,
-        preset: preset.below(upstream.base_path()),
+        preset,
         upstream,
         interceptors,
         reissuer,
@@ -166,6 +176,7 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         clock,
         denied: StatusCode::from_u16(config.denial.status).unwrap_or(StatusCode::BAD_REQUEST),
         page,
+        learn: config.upstream.learn,
         signup_attributes: config.upstream.signup_attributes.clone(),
         require_reissued: config.tokens.require_reissued,
         egress: config.upstream.egress,
@@ -189,13 +200,14 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
 }
 
 /// What the configuration gives names to.
-fn known<'c>(config: &'c Config, preset: &'c Preset) -> Known<'c> {
+fn known<'c>(config: &'c Config, preset: &'c Preset, addresses: &'c [String]) -> Known<'c> {
     let interceptors = config.interceptors.iter();
     Known {
         interceptors: interceptors
             .map(|settings| (settings.name.as_str(), settings.trigger))
             .collect(),
         operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
+        addresses: addresses.iter().map(String::as_str).collect(),
         sinks: config.audit.sinks.iter().map(|sink| sink.name.as_str()).collect(),
     }
 }

@@ -39,8 +39,8 @@ impl<'a> Compact<'a> {
         Self::read_with(raw, Some)
     }
 
-    /// Takes a token apart likewise, and takes a member of the payload that is repeated to the letter for one: Keycloak
-    /// says `iss` twice in an authorization response. `payload` has it once then.
+    /// Takes a token apart likewise, and takes a member of the payload that is repeated to the letter for one: there are
+    /// providers that say `iss` twice in an authorization response. `payload` has it once then.
     pub(super) fn read_repeating(raw: &'a str) -> Result<Self, NotCompact> {
         Self::read_with(raw, |payload| without_repetitions(payload).ok())
     }

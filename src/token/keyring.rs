@@ -214,8 +214,8 @@ impl KeyRing {
         self.keys.iter().any(|key| key.public.family() == algorithm.family())
     }
 
-    /// The SubjectPublicKeyInfo of the RSA key that signs now, in standard base64: what Keycloak publishes as a
-    /// realm's `public_key`.
+    /// The SubjectPublicKeyInfo of the RSA key that signs now, in standard base64: what some providers
+    /// publish as `public_key`.
     pub fn rsa_public_key_spki_base64(&self, now: Timestamp) -> Option<String> {
         self.signing(Family::Rsa, now)?.public.rsa_spki_base64()
     }

@@ -30,7 +30,7 @@ pub fn claimed_audience(raw: &str) -> Option<String> {
     }
 }
 
-/// Whether a JWT says of itself that it is an ID token, by a `typ` claim such as Keycloak's. Only to know what it has to be
+/// Whether a JWT says of itself that it is an ID token, by a claim `typ`. Only to know what it has to be
 /// verified as.
 pub fn claims_to_be_id_token(raw: &str) -> bool {
     parts(raw).is_some_and(|(_, claims)| claims.get("typ").and_then(Value::as_str) == Some("ID"))

@@ -89,7 +89,7 @@ impl PublicKey {
         &self.jwk
     }
 
-    /// The SubjectPublicKeyInfo of an RSA key in standard base64, as Keycloak prints it.
+    /// The SubjectPublicKeyInfo of an RSA key in standard base64.
     pub(super) fn rsa_spki_base64(&self) -> Option<String> {
         match self.key.kind() {
             DecodingKeyKind::RsaModulusExponent { n, e } => spki(n, e).map(|der| STANDARD.encode(der)),

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Debug, Serialize)]
 pub struct Replayed {
     /// The record's place in the audit.
-    pub seq: u64,
+    pub record: String,
     /// When it was written.
     pub time: Timestamp,
     /// Who was asked.
@@ -108,7 +108,7 @@ impl Replayed {
         let entry = &record.entry;
         let about = [&entry.user_email, &entry.user_id, &entry.client_id];
         Self {
-            seq: record.seq,
+            record: record.place(),
             time: record.time,
             interceptor: entry.interceptor.clone(),
             trigger: entry.trigger,

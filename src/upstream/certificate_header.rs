@@ -13,8 +13,7 @@ use crate::misconfigured::Misconfigured;
 pub struct CertificateHeaderSettings {
     /// The header's name, as the upstream is told it. Default: `Client-Cert`.
     pub name: String,
-    /// `rfc9440` (Keycloak: `--spi-x509cert-lookup--provider=rfc9440`), or `pem`: PEM, percent-encoded, as nginx has it in
-    /// `$ssl_client_escaped_cert` (Keycloak: `nginx`). Default: `rfc9440`.
+    /// `rfc9440`, or `pem`: PEM, percent-encoded, as nginx has it in `$ssl_client_escaped_cert`. Default: `rfc9440`.
     pub form: CertificateForm,
 }
 

@@ -29,8 +29,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The client's `client_id`. Keycloak: a confidential client with service accounts, and the roles `manage-users` and, for
-    /// memberships, `manage-organizations` of `realm-management`.
+    /// The client's `client_id`: a confidential client that may get tokens for itself, look at accounts, change them, and, for
+    /// memberships, organizations.
     pub client_id: String,
     /// Its secret: `{ file = "…" }` or `{ env = "…" }`.
     pub client_secret: SecretSource,
@@ -88,7 +88,7 @@ impl ServiceAccount {
                 "upstream.service_account",
                 "the preset knows no admin API that a service account could use",
             )
-            .hint("leave `service_account` out, or use `preset = \"keycloak\"`")
+            .hint("leave `service_account` out, or use a preset that has `[accounts]`")
         })?;
         let secret = settings.client_secret.read(base).map_err(|e| {
             Misconfigured::new("upstream.service_account.client_secret", e.to_string())

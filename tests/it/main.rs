@@ -1,6 +1,8 @@
 //! What Tollgate does, shown through its front door: real sockets on every side, a whole configuration each time.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod consults;
@@ -19,11 +21,19 @@ mod http;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod layers;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
 mod observed;
+#[cfg(test)]
+mod other_providers;
+#[cfg(test)]
+mod overload;
+#[cfg(test)]
+mod pages;
 #[cfg(test)]
 mod project;
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, params};
 
-use super::rollups::WIDTHS;
 use crate::audit::{
     Histogram,
+    rollups::WIDTHS,
     statistics::{Range, Sum},
 };
 

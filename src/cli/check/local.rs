@@ -4,7 +4,7 @@ use std::{fs, io::Write, path::Path, slice};
 
 use jiff::Timestamp;
 
-use super::{super::outcome::Stop, findings::Findings};
+use super::{super::outcome::Stop, findings::Findings, routes};
 use crate::{
     clock::Clock,
     config::Config,
@@ -12,8 +12,9 @@ use crate::{
     exchange::Outside,
     geo::Geo,
     interceptor::{self, Interceptors, Policy, sample},
-    preset::Preset,
+    preset::{Console, Preset},
     refusal::Page,
+    route::Protocol,
     token::{Publish, State},
     upstream::{Egress, Saml},
 };
@@ -125,13 +126,19 @@ pub(super) fn dashboard(config: &Config, findings: &mut Findings<'_, impl Write>
 
 /// Looks whether the store could be written, and makes none: that would belong to whoever runs the check.
 pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
-    let path = match config.audit.path(&config.base) {
-        Ok(path) => path,
-        Err(wrong) => return findings.misconfigured("audit", &wrong),
-    };
     if let Err(wrong) = config.audit.check(&config.base) {
         return findings.misconfigured("audit", &wrong);
     }
+    let path = match config.audit.file(&config.base) {
+        Ok(Some(path)) => path,
+        Ok(None) => {
+            return match config.audit.probe(&config.base) {
+                Ok(database) => findings.ok("audit", format!("`{database}` can be written")),
+                Err(wrong) => findings.misconfigured("audit", &wrong),
+            };
+        }
+        Err(wrong) => return findings.misconfigured("audit", &wrong),
+    };
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
@@ -201,9 +208,9 @@ pub(super) fn interceptors(
 
 /// An interceptor that may keep the operator out of the admin console of their own provider.
 pub(super) fn lock_out(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
-    if !is_keycloak(config) {
+    let Some(console) = config.preset().ok().and_then(|preset| preset.console) else {
         return Ok(());
-    }
+    };
     let risky = config.interceptors.iter().filter(|settings| {
         settings.enabled
             && matches!(
@@ -213,14 +220,14 @@ pub(super) fn lock_out(config: &Config, findings: &mut Findings<'_, impl Write>)
             && (settings.on_failure() == Policy::Deny || settings.on_invalid == Policy::Deny)
     });
     for settings in risky {
-        if covers_master(config, settings) {
+        if covers(config, settings, &console) {
             findings.warn(
                 "lock-out",
                 format!(
-                    "`{}` also decides about the realm `master`: while it denies, nobody gets into the admin console",
-                    settings.name
+                    "`{}` also decides about the realm `{}`: while it denies, nobody gets into the admin console",
+                    settings.name, console.realm
                 ),
-                "add `unless = { realms = [\"master\"] }` to it",
+                &format!("add `unless = {{ realms = [\"{}\"] }}` to it", console.realm),
             )?;
         }
     }
@@ -239,6 +246,16 @@ pub(super) fn preset(config: &Config, findings: &mut Findings<'_, impl Write>) -
                 "preset",
                 format!("{}: {} routes{own}", preset.summary, preset.routes.len()),
             )?;
+            for limit in &preset.limits {
+                findings.note("out of reach", limit)?;
+            }
+            routes::check(config, &preset, findings)?;
+            if config.upstream.learn {
+                findings.note(
+                    "learning",
+                    "routes for requests that look as if they should have one are printed to standard output",
+                )?;
+            }
             Ok(Some(preset))
         }
         Err(wrong) => {
@@ -277,7 +294,8 @@ pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
     let sessions =
         |settings: &interceptor::Settings| settings.enabled && settings.trigger == Trigger::PreSessionCreation;
     let asked = config.interceptors.iter().any(sessions);
-    if !is_keycloak(config) {
+    let speaks_saml = |preset: Preset| preset.routes.iter().any(|route| route.protocol == Some(Protocol::Saml));
+    if !config.preset().is_ok_and(speaks_saml) {
         return Ok(());
     }
     let why = match config.upstream.saml {
@@ -296,14 +314,9 @@ pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
     }
 }
 
-/// Whether the preset is Keycloak's, or the operator's own edition of it.
-pub(super) fn is_keycloak(config: &Config) -> bool {
-    config.preset().is_ok_and(|preset| preset.name == "keycloak")
-}
-
-/// Whether it would be asked when an administrator logs in to, or acts in, the realm `master`. One that cannot be built
+/// Whether it would be asked when an administrator logs in to, or acts in, the provider's console. One that cannot be built
 /// is reported elsewhere.
-fn covers_master(config: &Config, settings: &interceptor::Settings) -> bool {
+fn covers(config: &Config, settings: &interceptor::Settings, console: &Console) -> bool {
     let (
         Event {
             trigger,
@@ -312,8 +325,8 @@ fn covers_master(config: &Config, settings: &interceptor::Settings) -> bool {
         },
         _,
     ) = sample(settings.trigger, Timestamp::now());
-    context.realm = Some("master".to_owned());
-    context.client_id = Some("security-admin-console".to_owned());
+    context.realm = Some(console.realm.clone());
+    context.client_id = Some(console.client_id.clone());
     context.ip_address = None;
     let event = Event { trigger, context, data };
     Interceptors::build(

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use http::HeaderMap;
 
-use super::{super::outcome::Stop, findings::Findings, local};
+use super::{super::outcome::Stop, findings::Findings};
 use crate::{
     config::Config,
     event::Trigger,
@@ -17,7 +17,8 @@ use crate::{
 /// What an operator who is asked about signups should know of those without a form.
 pub(super) fn note(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let asked = |trigger| config.interceptors.iter().any(|i| i.enabled && i.trigger == trigger);
-    if !local::is_keycloak(config) || !asked(Trigger::PreSignup) {
+    let knows_accounts = config.preset().is_ok_and(|preset| preset.accounts.is_some());
+    if !knows_accounts || !asked(Trigger::PreSignup) {
         return Ok(());
     }
     match config.upstream.late_signup {
@@ -71,19 +72,20 @@ pub(super) async fn check(
         .into_iter()
         .collect();
     for call in [&accounts.by_username, &accounts.mark.find] {
-        let mend = match service.call(call, &values).await {
+        let (what, mend) = match service.call(call, &values).await {
             Ok(_) => continue,
             Err(error @ ServiceError::NoToken(..)) => (
                 error.to_string(),
                 "make a confidential client with service accounts of that name, and give its secret; `realm` says where \
-                 it is, if it is one for all realms",
+                 it is, if it is one for all realms"
+                    .to_owned(),
             ),
             Err(error) => (
                 format!("the service account `{name}` may not look at accounts: {error}"),
-                "give its service account the role `manage-users` of `realm-management` (of `REALM-realm` in `master`)",
+                format!("give its service account {}", accounts.rights),
             ),
         };
-        return findings.fail(subject, mend.0, mend.1);
+        return findings.fail(subject, what, &mend);
     }
     findings.ok(
         subject,

@@ -33,11 +33,21 @@ pub(super) async fn check(
     let preset = preset.clone().below(upstream.base_path());
     let has_realms = preset.issuer.discovery.as_str().contains("{realm}");
     let realms = if has_realms {
-        realms_of(config, realms)
+        realms_of(config, &preset, realms)
     } else {
         BTreeSet::from([String::new()])
     };
-    let mut there = false;
+    if realms.is_empty() {
+        return findings.note("upstream", "not looked at: `--realm NAME` names an issuer of it");
+    }
+    let (mut there, mut away) = (false, 0);
+    if let Some(realm) = realms.first() {
+        let path = preset.issuer.discovery.as_str().replace("{realm}", realm);
+        away = addresses(config, &path, &outside, findings).await?;
+    }
+    if away > 0 && away == config.upstream.addresses.len() {
+        return Ok(());
+    }
     let service = super::service::build(config, &preset, &upstream, &outside, findings)?;
     for realm in &realms {
         let subject = if has_realms {
@@ -70,6 +80,7 @@ pub(super) async fn check(
             &discovery,
             &outside.origin(),
             expected.trim_end_matches('/'),
+            &preset,
             &subject,
             findings,
         )?;
@@ -82,15 +93,49 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// The realms to look at: those asked for, or those that interceptors name, or `master`, which is always there.
-fn realms_of(config: &Config, asked: &[String]) -> BTreeSet<String> {
+/// Asks each of several addresses by itself, and says how many cannot be used.
+async fn addresses(
+    config: &Config,
+    path: &str,
+    outside: &Outside,
+    findings: &mut Findings<'_, impl Write>,
+) -> Result<usize, Stop> {
+    let mut away = 0;
+    for address in &config.upstream.addresses {
+        let mut alone = config.upstream.clone();
+        alone.addresses = vec![address.clone()];
+        let subject = format!("address {address}");
+        let upstream = match Upstream::new(&alone, &config.base) {
+            Ok(upstream) => upstream,
+            Err(wrong) => {
+                findings.misconfigured(&subject, &wrong)?;
+                continue;
+            }
+        };
+        match fetch(&upstream, path, outside).await {
+            Ok(_) => findings.ok(&subject, format!("the discovery document at `{path}` is there"))?,
+            Err(error) => {
+                away += 1;
+                findings.fail(
+                    &subject,
+                    format!("the discovery document at `{path}` does not come from it: {error}"),
+                    "start the provider there, or take the address out of `upstream.addresses`",
+                )?;
+            }
+        }
+    }
+    Ok(away)
+}
+
+/// The realms to look at: those asked for, or those that interceptors name, or that of the console, which is always there.
+fn realms_of(config: &Config, preset: &Preset, asked: &[String]) -> BTreeSet<String> {
     if !asked.is_empty() {
         return asked.iter().cloned().collect();
     }
     let named = config.interceptors.iter().flat_map(|settings| &settings.when.realms);
     let mut realms: BTreeSet<String> = named.filter(|realm| !realm.contains('*')).cloned().collect();
     if realms.is_empty() {
-        realms.insert("master".to_owned());
+        realms.extend(preset.console.iter().map(|console| console.realm.clone()));
     }
     realms
 }
@@ -107,17 +152,26 @@ fn issuer(
     discovery: &Value,
     origin: &str,
     path: &str,
+    preset: &Preset,
     subject: &str,
     findings: &mut Findings<'_, impl Write>,
 ) -> Result<(), Stop> {
+    let set_by = preset
+        .issuer
+        .set_by
+        .as_ref()
+        .map(|how| format!("; {}", how.replace("{origin}", origin)));
     let expected = format!("{origin}{path}");
     match discovery.get("issuer").and_then(Value::as_str) {
-        Some(issuer) if issuer.trim_end_matches('/') == expected => findings.ok(subject, format!("its issuer is {issuer}")),
+        Some(issuer) if issuer.trim_end_matches('/') == expected => {
+            findings.ok(subject, format!("its issuer is {issuer}"))
+        }
         Some(issuer) => findings.fail(
             subject,
             format!("it calls itself `{issuer}`, and clients will look for `{expected}`"),
             &format!(
-                "let the provider call itself by the public URL; Keycloak: start it with `--hostname={origin}` (KC_HOSTNAME={origin})"
+                "let the provider call itself by the public URL{}",
+                set_by.unwrap_or_default()
             ),
         ),
         None => findings.fail(

@@ -287,7 +287,7 @@ async fn finish(
     let claims = provider.verified(raw, kind).await.map_err(refused)?;
     let mut role = login.role(&claims);
     if let (None, Some(raw)) = (role, token("access_token")) {
-        // Keycloak puts roles into the access token alone, unless it is told otherwise.
+        // Some providers put roles into the access token alone, unless they are told otherwise.
         let kind = Kind::AccessToken {
             client_id: Some(client_id),
         };

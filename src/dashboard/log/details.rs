@@ -27,7 +27,7 @@ use crate::{
 #[template(path = "record.html")]
 struct Page {
     frame: Frame,
-    seq: u64,
+    seq: String,
     what: String,
     outcome: Outcome,
     time: String,
@@ -96,8 +96,8 @@ pub(super) async fn page(
         .as_ref()
         .filter(|failure| failure.kind == "invalid" && entry.answer.is_some());
     show(&Page {
-        frame: Frame::new(&console, &visitor, Section::Log, format!("Record {}", record.seq)),
-        seq: record.seq,
+        frame: Frame::new(&console, &visitor, Section::Log, format!("Record {}", record.place())),
+        seq: record.place(),
         what: row::what(entry),
         outcome,
         time: moment(record.time),
@@ -117,7 +117,7 @@ pub(super) async fn page(
         },
         others: others
             .iter()
-            .filter(|other| other.seq != record.seq)
+            .filter(|other| other.id != record.id)
             .map(Row::of)
             .collect(),
         user: entry.user_email.clone().or(entry.user_id.clone()).unwrap_or_default(),

@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// As Keycloak writes it.
+    /// As a provider in Java writes it.
     const PAGE: &str = "<HTML>  <HEAD>    <TITLE>OIDC Form_Post Response</TITLE>  </HEAD>  <BODY Onload=\"document.forms[0].submit()\">\
         <FORM METHOD=\"POST\" ACTION=\"https://rp.example/cb?a=1&amp;b=2\">\
         <INPUT TYPE=\"HIDDEN\" NAME=\"state\" VALUE=\"&quot;&gt;&lt;input name=id_token value=x&gt;\" />\

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn assets_are_told_by_their_ending() {
-        for path in ["/resources/a1/admin/app.js", "/x/keycloak-bg.PNG", "/fonts/x.woff2"] {
+        for path in ["/resources/a1/admin/app.js", "/x/login-bg.PNG", "/fonts/x.woff2"] {
             assert!(is_asset(path), "{path}");
         }
         for path in [

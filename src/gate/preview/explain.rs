@@ -2,19 +2,19 @@
 
 use http::{Method, Uri};
 use jiff::Timestamp;
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::{
-    event::{Context, Event, Trigger},
+    event::{Context, Event, TokenClaims, Trigger},
     exchange::Target,
     facts::{self, Materials},
     form::Form,
-    preset::{Candidate, Fit, Preset},
+    preset::{Candidate, Fit, Preset, Seen},
     route::{Action, BodyKind, Route, Sign},
 };
 
 /// A request that somebody asks about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Question {
     /// Its method.
     pub method: Method,
@@ -24,6 +24,12 @@ pub struct Question {
     pub form: Form,
     /// Its headers.
     pub headers: Vec<(String, String)>,
+    /// Its body, where that is JSON.
+    pub json: Option<Value>,
+    /// The claims of its bearer token.
+    pub caller: Option<Map<String, Value>>,
+    /// The claims of the tokens that it is answered with.
+    pub claims: Option<TokenClaims>,
 }
 
 /// What would become of it.
@@ -103,7 +109,12 @@ pub fn explain(preset: &Preset, environment: &str, asked: &Question) -> Explanat
     }
     let mut perhaps = Vec::new();
     for candidate in candidates {
-        let sign = match candidate.fit(&query, Some(&asked.form)) {
+        let seen = Seen {
+            query: Some(&query),
+            form: Some(&asked.form),
+            json: asked.json.as_ref(),
+        };
+        let sign = match candidate.fit(&seen) {
             Fit::Always => None,
             Fit::Seen(sign) => Some(sign.clone()),
             Fit::Learned(names) => {
@@ -112,6 +123,16 @@ pub fn explain(preset: &Preset, environment: &str, asked: &Question) -> Explanat
                 continue;
             }
             Fit::Not => continue,
+        };
+        let read_so;
+        let asked = if candidate.route.any_case {
+            read_so = Question {
+                form: asked.form.clone().with_small_names(),
+                ..asked.clone()
+            };
+            &read_so
+        } else {
+            asked
         };
         let found = found(preset, environment, asked, &query, candidate, sign);
         return Explanation::Routed {
@@ -164,9 +185,9 @@ fn found(
         Some(_) => Vec::new(),
         None => triggers(preset, &candidate.route, parameter("grant_type"))
             .into_iter()
-            .map(|(trigger, by)| Asking {
-                event: event(environment, trigger, &candidate, &asked.form, query),
-                by,
+            .flat_map(|(trigger, by)| {
+                let events = events(environment, trigger, &candidate, asked, query);
+                events.into_iter().map(move |event| Asking { event, by: by.clone() })
             })
             .collect(),
     };
@@ -188,17 +209,16 @@ fn refusal(route: &Route, asked: &Question, query: &Form) -> Option<String> {
             return Some(format!("{} ({})", rule.because, rule.error));
         }
     }
-    let content_type = asked
-        .header("content-type")?
-        .split(';')
-        .next()?
-        .trim()
-        .to_ascii_lowercase();
+    let content_type = match asked.header("content-type") {
+        Some(header) => header.split(';').next()?.trim().to_ascii_lowercase(),
+        None if asked.json.is_some() => "application/json".to_owned(),
+        None => return None,
+    };
     let kind = match content_type.as_str() {
         "application/x-www-form-urlencoded" => Some(BodyKind::Form),
         "multipart/form-data" => Some(BodyKind::Multipart),
         "application/json" => Some(BodyKind::Json),
-        json if json.ends_with("+json") => Some(BodyKind::Json),
+        json if json.starts_with("application/") && json.ends_with("+json") => Some(BodyKind::Json),
         _ => None,
     };
     let taken = route.bodies.is_empty() || kind.is_some_and(|kind| route.bodies.contains(&kind));
@@ -228,8 +248,31 @@ fn triggers(preset: &Preset, route: &Route, grant: Option<&str>) -> Vec<(Trigger
     triggers.into_iter().map(|trigger| (trigger, by(trigger))).collect()
 }
 
-fn event(environment: &str, trigger: Trigger, candidate: &Candidate, form: &Form, query: &Form) -> Event {
-    let parameter = |name: &str| form.get(name).or_else(|| query.get(name)).map(str::to_owned);
+/// One event; of a route with `each`, one for every element, as far as the body is known.
+fn events(environment: &str, trigger: Trigger, candidate: &Candidate, asked: &Question, query: &Form) -> Vec<Event> {
+    let items = candidate.route.each.as_ref().zip(asked.json.as_ref());
+    let Some((pointer, document)) = items else {
+        return vec![event(environment, trigger, candidate, asked, query, None)];
+    };
+    let items = document
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    items
+        .map(|item| event(environment, trigger, candidate, asked, query, Some(item)))
+        .collect()
+}
+
+fn event(
+    environment: &str,
+    trigger: Trigger,
+    candidate: &Candidate,
+    asked: &Question,
+    query: &Form,
+    item: Option<&Value>,
+) -> Event {
+    let parameter = |name: &str| asked.form.get(name).or_else(|| query.get(name)).map(str::to_owned);
     let mut context = Context {
         environment_id: environment.to_owned(),
         client_id: parameter("client_id"),
@@ -241,15 +284,20 @@ fn event(environment: &str, trigger: Trigger, candidate: &Candidate, form: &Form
         ..Context::default()
     };
     let materials = Materials {
-        form: Some(form),
+        form: Some(&asked.form),
         query: Some(query),
         captures: Some(&candidate.captures),
+        json: asked.json.as_ref(),
+        item,
+        claims: asked.claims.as_ref(),
+        caller: asked.caller.as_ref(),
         ..Materials::default()
     };
     let data = facts::gather(&candidate.route, &materials, &mut context);
+    let is_known = !trigger.adds_claims() || (asked.claims.is_some() && trigger == Trigger::PreSessionCreation);
     Event {
         trigger,
         context,
-        data: if trigger.adds_claims() { Map::new() } else { data },
+        data: if is_known { data } else { Map::new() },
     }
 }

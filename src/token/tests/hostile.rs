@@ -23,7 +23,7 @@ fn what_is_not_ours_is_told_from_what_is_forged() {
         ".",
         "..",
         "opaque",
-        "ory_at_abc.def",
+        "at_abc.def",
         "e30.e30.e30",
         native.as_str(),
         &format!("x{raw}"),

@@ -200,3 +200,99 @@ fn check_warns_of_a_lock_out_and_of_plain_http_for_others() {
 
 /// RFC 7517 appendix A.1, the RSA key.
 const JWKS: &str = r#"{"keys":[{"kty":"RSA","alg":"RS256","kid":"1","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}]}"#;
+
+#[test]
+fn each_address_of_the_provider_is_asked() {
+    let server = keycloak("http://id.example.com");
+    let (alive, dead) = (server.address, "127.0.0.1:1");
+    let place = Place::with(&format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\npublic_url = \"http://id.example.com\"\n\
+         [upstream]\nurl = \"http://idp.invalid\"\naddresses = [\"{dead}\", \"{alive}\"]\npreset = \"keycloak\"\n"
+    ));
+    assert_eq!(place.say(&["keys", "init"]).code, 0);
+    let said = place.say(&["check"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    for line in [
+        "FAIL  address 127.0.0.1:1".to_owned(),
+        format!("ok    address {alive}"),
+        "its issuer is http://id.example.com/realms/master".to_owned(),
+    ] {
+        assert!(said.out.contains(&line), "{line}: {}", said.out);
+    }
+}
+
+#[test]
+fn rows_that_take_requests_from_each_other_are_told() {
+    let route = |name: &str, path: &str, more: &str| {
+        format!("[[route]]\nname = \"{name}\"\nmethods = [\"POST\"]\npath = \"{path}\"\n{more}\n")
+    };
+    let pass = "does = \"pass\"";
+    let routes = [
+        route("wide", "/realms/{realm}/login-actions/{rest*}", pass),
+        route("narrow", "/realms/{realm}/login-actions/other", pass),
+        route("left", "/{a}/x", pass),
+        route("right", "/y/{b}", pass),
+        route("left", "/z", pass),
+    ];
+    let place = Place::with(&format!("{REPOSITORYS}\n{}", routes.concat()));
+    assert_eq!(place.say(&["keys", "init"]).code, 0);
+    let said = place.say(&["check", "--offline"]);
+    for line in [
+        "warn  routes         your route `wide` takes every request of the preset's route `registration`, such as POST /realms/{realm}/login-actions/registration\n",
+        "mend: name yours `registration` if it is to take that row's place, or narrow it\n",
+        "warn  routes         your route `narrow` is never reached: your route `wide` stands in front of it",
+        "warn  routes         your route `left` and your route `right` both fit POST /y/x; the first one gets it\n",
+        "warn  routes         two `[[route]]` are called `left`",
+    ] {
+        assert!(said.out.contains(line), "{line}\n{}", said.out);
+    }
+
+    let said = Place::with(REPOSITORYS).say(&["check", "--offline"]);
+    assert!(!said.out.contains("  routes "), "{}", said.out);
+}
+
+#[test]
+fn what_is_out_of_reach_with_a_provider_is_told() {
+    let place = Place::with(&REPOSITORYS.replace("preset = \"keycloak\"", "preset = \"okta\""));
+    let said = place.say(&["check", "--offline"]);
+    assert!(
+        said.out.contains("note  out of reach   signup on the hosted pages"),
+        "{}",
+        said.out
+    );
+}
+
+#[test]
+fn a_preset_of_ones_own_may_extend_another_one() {
+    let place = Place::with(&REPOSITORYS.replace("preset = \"keycloak\"", "preset = \"own.toml\""));
+    let own = place.path().join("own.toml");
+    let head = "name = \"own\"\nsummary = \"Ours\"\n";
+    fs::write(&own, format!("{head}extends = \"keycloak\"\nwithout = [\"docker\"]\n")).unwrap();
+    let said = place.say(&[
+        "explain",
+        "POST",
+        "/realms/customers/login-actions/registration",
+        "--form",
+        "email=ada@example.org",
+    ]);
+    assert!(
+        said.out.contains("route         `registration` of preset `own`"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+    for (text, told) in [
+        (
+            "extends = \"keycloack\"\n",
+            "own.toml:3:11: there is no built-in preset `keycloack`",
+        ),
+        (
+            "extends = \"keycloak\"\nwithout = [\"dokcer\"]\n",
+            "own.toml:4:11: the preset `keycloak` has no row `dokcer`",
+        ),
+    ] {
+        fs::write(&own, format!("{head}{text}")).unwrap();
+        let said = place.say(&["check", "--offline"]);
+        assert!(said.out.contains(told), "{}", said.out);
+    }
+}

@@ -58,7 +58,7 @@ fn what_a_rule_or_a_grant_decides_is_worked_out() {
     let said = Place::empty().say(&["coverage", "--preset", "nonesuch"]);
     assert_eq!(said.code, 2);
     assert!(
-        said.err.contains("the presets are `generic` and `keycloak`"),
+        said.err.contains("the presets are `") && said.err.contains("`generic`, `keycloak`"),
         "{}",
         said.err
     );

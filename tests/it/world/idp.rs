@@ -75,6 +75,17 @@ const KEYCLOAK: Endpoints = Endpoints {
     logout: "/realms/tg/protocol/openid-connect/logout",
 };
 
+const AUTHENTIK: Endpoints = Endpoints {
+    base: "/application/o/app",
+    token: "/application/o/token/",
+    jwks: "/application/o/app/jwks/",
+    authorize: "/application/o/authorize/",
+    userinfo: "/application/o/userinfo/",
+    introspect: "/application/o/introspect/",
+    revoke: "/application/o/revoke/",
+    logout: "/application/o/app/end-session/",
+};
+
 impl Deref for Idp {
     type Target = Proxy;
 
@@ -96,6 +107,16 @@ impl Idp {
 
     pub(crate) async fn keycloak_with(setup: Setup) -> Self {
         Self::start(setup, KEYCLOAK).await
+    }
+
+    /// One with the paths of authentik's application `app`.
+    pub(crate) async fn authentik() -> Self {
+        Self::start(Setup::of("authentik"), AUTHENTIK).await
+    }
+
+    /// One with its discovery document at the root, and another preset than `generic`.
+    pub(crate) async fn at_root(preset: &'static str) -> Self {
+        Self::start(Setup::of(preset), GENERIC).await
     }
 
     async fn start(setup: Setup, endpoints: Endpoints) -> Self {

@@ -36,6 +36,11 @@ impl Setup {
         Self::preset("keycloak", "")
     }
 
+    /// With this preset and no route of the operator's.
+    pub(crate) fn of(preset: &'static str) -> Self {
+        Self::preset(preset, "")
+    }
+
     /// Lines at the end of the file; `{hooks}` stands for the interceptors' address.
     pub(crate) fn more(mut self, lines: &str) -> Self {
         self.more.push_str(lines);

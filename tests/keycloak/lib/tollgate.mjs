@@ -23,7 +23,8 @@ export class Tollgate {
   /**
    * @param folder where the configuration, keys, audit and log go
    * @param options `{ port, upstream, interceptors, sections }`; `interceptors` are tables of `[[interceptor]]`,
-   *   `sections` further tables by name, merged with those that are always there; a list of them is an array of tables
+   *   `sections` further tables by name, merged with those that are always there; a list of them is an array of tables;
+   *   `text` is put behind all that; `discovery` is the path that answers when the provider is there
    */
   constructor(folder, options) {
     mkdirSync(folder, { recursive: true });
@@ -38,7 +39,7 @@ export class Tollgate {
   /** Writes the configuration file, with other interceptors if some are given. */
   write(interceptors = this.options.interceptors) {
     this.options.interceptors = interceptors;
-    const { port, upstream, sections = {}, top = {} } = this.options;
+    const { port, upstream, sections = {}, top = {}, text: behind = '' } = this.options;
     const { listen, tokens, audit, admin, upstream: provider, ...others } = sections;
     const tables = {
       listen: { address: `127.0.0.1:${port}`, public_url: this.origin, ...listen },
@@ -52,6 +53,7 @@ export class Tollgate {
       table('', { environment: 'suite', ...top }).trimStart(),
       ...Object.entries(tables).flatMap(([name, entries]) => (Array.isArray(entries) ? entries.map((one) => table(`[[${name}]]`, one)) : table(`[${name}]`, entries))),
       ...interceptors.map((entries) => table('[[interceptor]]', entries)),
+      behind,
     ];
     writeFileSync(this.config, text.join('\n'));
     chmodSync(this.config, 0o600);
@@ -71,7 +73,7 @@ export class Tollgate {
     this.child = new Child(binary, ['run', '--config', this.config], { log: this.log, cwd: this.folder });
     await until(`Tollgate answers (its log is ${this.log})`, async () => {
       if (!this.child.running) throw new Error(`Tollgate ended at once: ${JSON.stringify(await this.child.ended)}; its log is ${this.log}`);
-      const answer = await send(this.origin, { target: paths.discovery }).catch(() => undefined);
+      const answer = await send(this.origin, { target: this.options.discovery ?? paths.discovery }).catch(() => undefined);
       return answer?.status === 200;
     });
   }
