@@ -8,6 +8,7 @@ use http::{Method, Uri};
 use tollgate::{
     form::Form,
     gate::preview::{Explanation, Question, explain},
+    json,
     preset::Preset,
     route::Action,
 };
@@ -26,7 +27,8 @@ pub(crate) fn run(bytes: &[u8]) {
         method,
         url,
         form,
-        headers: Vec::new(),
+        json: json::parse(body.unwrap_or_default()).ok(),
+        ..Question::default()
     };
     for preset in presets() {
         judge(preset, &asked);
