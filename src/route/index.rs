@@ -95,20 +95,44 @@ mod tests {
     }
 
     fn segment() -> impl Strategy<Value = String> {
-        prop_oneof![Just("a"), Just("B"), Just("a%62"), Just("%C3%A4"), Just("%ff"), Just("")].prop_map(str::to_owned)
+        prop_oneof![
+            Just("a"),
+            Just("B"),
+            Just("a%62"),
+            Just("%C3%A4"),
+            Just("%ff"),
+            Just("")
+        ]
+        .prop_map(str::to_owned)
     }
 
     fn path() -> impl Strategy<Value = String> {
         let parts = prop::collection::vec(segment(), 0..5);
-        (parts, prop_oneof![Just(""), Just("/")])
-            .prop_map(|(parts, end)| format!("{}{end}", parts.iter().map(|part| format!("/{part}")).collect::<String>()))
+        (parts, prop_oneof![Just(""), Just("/")]).prop_map(|(parts, end)| {
+            format!(
+                "{}{end}",
+                parts.iter().map(|part| format!("/{part}")).collect::<String>()
+            )
+        })
     }
 
     fn pattern() -> impl Strategy<Value = String> {
         let part = prop_oneof![Just("a"), Just("b"), Just("{x}"), Just("ab"), Just("ä")];
-        (prop::collection::vec(part, 0..4), prop_oneof![Just(""), Just("/{rest*}")]).prop_map(|(parts, end)| {
-            let path: String = parts.iter().enumerate().map(|(n, part)| format!("/{}", part.replace("{x}", &format!("{{x{n}}}")))).collect();
-            if path.is_empty() && end.is_empty() { "/".to_owned() } else { path + end }
-        })
+        (
+            prop::collection::vec(part, 0..4),
+            prop_oneof![Just(""), Just("/{rest*}")],
+        )
+            .prop_map(|(parts, end)| {
+                let path: String = parts
+                    .iter()
+                    .enumerate()
+                    .map(|(n, part)| format!("/{}", part.replace("{x}", &format!("{{x{n}}}"))))
+                    .collect();
+                if path.is_empty() && end.is_empty() {
+                    "/".to_owned()
+                } else {
+                    path + end
+                }
+            })
     }
 }
