@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod family;
+mod held;
 mod named;
 mod sinks;
 mod words;
@@ -22,6 +23,7 @@ use std::{
 use prometheus::{Histogram, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 pub use self::family::{Family, Kind, Label, Values};
+pub use self::held::Held;
 pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
@@ -63,10 +65,6 @@ pub struct Metrics {
     series: Arc<Series>,
     named: Arc<Named>,
 }
-
-/// Something that is there until this is dropped.
-#[must_use]
-pub struct Held(IntGauge);
 
 struct Series {
     registry: Registry,
@@ -436,25 +434,6 @@ impl Default for Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
-    }
-}
-
-impl Held {
-    fn of(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Held")
     }
 }
 

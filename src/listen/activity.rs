@@ -98,11 +98,13 @@ impl Activity {
         loop {
             let changed = self.changed.notified();
             let now = Instant::now();
-            // A request that is in flight now is not followed by an idle connection that is overdue any sooner.
-            let until = self.deadline(limits).unwrap_or(now + limits.idle_timeout);
-            if until <= now {
+            let deadline = self.deadline(limits);
+            if deadline.is_some_and(|deadline| deadline <= now) {
                 return;
             }
+            // Whatever becomes of the connection meanwhile, no quiet one is overdue any sooner than that.
+            let soonest = now + limits.idle_timeout;
+            let until = deadline.map_or(soonest, |deadline| deadline.min(soonest));
             tokio::select! {
                 () = changed => {}
                 () = tokio::time::sleep_until(until) => {}

@@ -17,8 +17,8 @@ use crate::{body, clock::Period, misconfigured::Misconfigured};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthCheckSettings {
-    /// What is asked for, with GET; an answer of 200 to 399 is good. Default: the preset's discovery document, for Keycloak
-    /// that of realm `master`.
+    /// What is asked for, with GET; an answer of 200 to 399 is good. Default: the preset's discovery document, where there are
+    /// realms that of `master`.
     #[serde(default)]
     pub path: Option<String>,
     /// The time from one question to the next. Default: `5s`.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tollgate::{
     config::Config,
     event::Trigger,
+    preset::Preset,
     trial::{Case, Submission},
 };
 
@@ -72,6 +73,12 @@ fn every_configuration_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("proxy.toml");
     for block in of("toml", "") {
+        if block.text.lines().any(|line| line.starts_with("extends = ")) {
+            let own = folder.path().join("own.toml");
+            fs::write(&own, &block.text).unwrap();
+            Preset::load("own.toml", folder.path(), &[]).unwrap_or_else(|e| panic!("{}: {e:?}", block.place()));
+            continue;
+        }
         let mut text = String::new();
         for (section, lines) in [
             (
@@ -138,12 +145,13 @@ fn every_command_of_tollgate_is_understood() {
 
 /// The words of a line of a shell, without what it comments.
 fn words(line: &str) -> Vec<String> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), None);
     for c in line.chars().chain([' ']) {
         match c {
-            '"' => quoted = !quoted,
-            '#' if word.is_empty() && !quoted => break,
-            ' ' if !quoted => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
+            '"' | '\'' if quoted.is_none() => quoted = Some(c),
+            _ if quoted == Some(c) => quoted = None,
+            '#' if word.is_empty() && quoted.is_none() => break,
+            ' ' if quoted.is_none() => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
             c => word.push(c),
         }
     }
