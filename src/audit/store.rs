@@ -178,6 +178,15 @@ impl Store {
         }
     }
 
+    /// Writes nothing that is ever read, and has it on the disk: fails where a record could not be written either.
+    pub(super) fn probe(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.probe().map_err(|e| store.failed(e)),
+            // It is opened by a thread that says when it is there.
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// Which of these records are in the store.
     pub(super) fn known(&self, ids: &[Uuid]) -> Result<BTreeSet<Uuid>, StoreError> {
         match self {

@@ -111,6 +111,20 @@ impl Desk {
         self.reopen();
     }
 
+    /// Tries a file again that could not be written: a replica that is not ready gets no requests whose records would show that it can.
+    pub(super) fn look_whether_it_is_back(&mut self) {
+        let file = matches!(self.claim.location(), Location::Sqlite(_));
+        let spools = self.spool.as_ref().is_some_and(|spool| !spool.is_empty());
+        if !file || spools || Instant::now() < self.retry {
+            return;
+        }
+        let opened = self.claim.open(None);
+        match opened.and_then(|mut store| store.probe().map(|()| store)) {
+            Ok(store) => self.take_up(store),
+            Err(error) => self.fail(error),
+        }
+    }
+
     /// Has a database opened by a thread of its own: nobody waits for a network that is away.
     pub(super) fn reopen(&mut self) {
         if self.opening || matches!(self.claim.location(), Location::Sqlite(_)) {

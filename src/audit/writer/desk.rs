@@ -135,6 +135,7 @@ impl Desk {
     fn tidy_up(&mut self, look: bool, must: bool) {
         let Some(mut store) = self.store.take() else {
             self.tidy.rest();
+            self.look_whether_it_is_back();
             return;
         };
         let before = store.head();
