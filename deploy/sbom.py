@@ -21,7 +21,6 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUNDLED = {
     "libsqlite3-sys": ("sqlite", "sqlite3/sqlite3.h", "SQLITE_VERSION", "blessing", "cpe:2.3:a:sqlite:sqlite:{}:*:*:*:*:*:*:*"),
     "aws-lc-sys": ("aws-lc", "aws-lc/include/openssl/base.h", "AWSLC_VERSION_NUMBER_STRING", None, None),
-    "libmimalloc-sys": ("mimalloc", "c_src/mimalloc/v3/include/mimalloc.h", "MI_MALLOC_VERSION", None, None),
 }
 
 
@@ -110,9 +109,6 @@ def component(package, checksums):
 def bundled(package, name, header, macro, license, cpe):
     text = (pathlib.Path(package["manifest_path"]).parent / header).read_text()
     version = re.search(rf'^#define {macro}\s+"?([0-9.]+)', text, re.MULTILINE).group(1)
-    if "." not in version:
-        # mimalloc's 30302 is 3.3.2.
-        version = ".".join(str(int(part)) for part in (version[:-4], version[-4:-2], version[-2:]))
     made = {
         "type": "library",
         "bom-ref": f"{reference(package)}#{name}",

@@ -295,7 +295,9 @@ pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
         |settings: &interceptor::Settings| settings.enabled && settings.trigger == Trigger::PreSessionCreation;
     let asked = config.interceptors.iter().any(sessions);
     let speaks_saml = |preset: Preset| preset.routes.iter().any(|route| route.protocol == Some(Protocol::Saml));
-    if !config.preset().is_ok_and(speaks_saml) {
+    // Of all its rows, also those that are not in force.
+    let preset = Preset::load(&config.upstream.preset, &config.base, &config.routes);
+    if !preset.is_ok_and(speaks_saml) {
         return Ok(());
     }
     let why = match config.upstream.saml {

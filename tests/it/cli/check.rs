@@ -296,3 +296,18 @@ fn a_preset_of_ones_own_may_extend_another_one() {
         assert!(said.out.contains(told), "{}", said.out);
     }
 }
+
+#[test]
+fn what_becomes_of_saml_is_told_also_where_it_passes() {
+    for (policy, line) in [
+        ("deny", "ok    SAML           refused, by the `on_failure`"),
+        ("allow", "warn  SAML           passes, by the `on_failure`"),
+    ] {
+        let place = Place::with(&format!(
+            "{REPOSITORYS}\n[[interceptor]]\nname = \"Sessions\"\ntrigger = \"PRE_SESSION_CREATION\"\n\
+             endpoint = \"http://127.0.0.1:9/x\"\nsecret = {{ file = \"hook.key\" }}\non_failure = \"{policy}\"\n"
+        ));
+        let said = place.say(&["check", "--offline"]);
+        assert!(said.out.contains(line), "{}", said.out);
+    }
+}
