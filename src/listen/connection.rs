@@ -130,7 +130,8 @@ impl Connection {
                     let request = request.map(|body| Bounded::new(body, &limits).boxed_unsync());
                     service(request, peer)
                 });
-                async move {
+                // In a box, or every connection would have room for a request while it has none.
+                Box::pin(async move {
                     let mut response = match answering {
                         Ok(answering) => answering.await,
                         Err(error) => refused(peer, error),
@@ -141,7 +142,7 @@ impl Connection {
                             .insert(header::CONNECTION, HeaderValue::from_static("close"));
                     }
                     Ok::<_, Infallible>(holding(response, in_flight))
-                }
+                })
             })
         };
         let stream = TokioIo::new(stream);
