@@ -144,11 +144,7 @@ impl Listener {
             };
         }
         // Whoever is connected as far as the system is concerned has perhaps sent a request, and would be reset.
-        let now = terms.load_full();
-        while let Some(accepted) = accept(&socket, &now.places, &metrics).now_or_never() {
-            accepted.map(&begin);
-        }
-        drop(socket);
+        waiting(socket, &terms.load_full().places, &metrics).for_each(begin);
         connections.close();
         let drain_timeout = terms.load().drain_timeout;
         if tokio::time::timeout(drain_timeout, connections.wait()).await.is_err() {
@@ -189,18 +185,7 @@ type Accepted = (tokio::net::TcpStream, SocketAddr, limits::Place);
 async fn accept(socket: &TcpListener, places: &Places, metrics: &Metrics) -> Option<Accepted> {
     let free = places.free().await;
     match socket.accept().await {
-        Ok((stream, address)) => {
-            let Some(place) = places.take(free, address.ip()) else {
-                metrics.turned_away();
-                debug!(peer.address = %address, "refused a connection: too many from this address");
-                return None;
-            };
-            // Answers are written whole; waiting for more to send only delays them.
-            if let Err(error) = stream.set_nodelay(true) {
-                debug!(peer.address = %address, "cannot set TCP_NODELAY: {error}");
-            }
-            Some((stream, address, place))
-        }
+        Ok((stream, address)) => let_in(stream, address, places.take(free, address.ip()), metrics),
         Err(error) if is_of_one_connection(&error) => None,
         Err(error) => {
             // Most likely out of file descriptors; accepting again at once would only spin.
@@ -211,12 +196,53 @@ async fn accept(socket: &TcpListener, places: &Places, metrics: &Metrics) -> Opt
     }
 }
 
+/// The connections that wait to be accepted, and the end of the listener. The system is asked itself: tokio knows of those alone that it
+/// has been told of.
+fn waiting(socket: TcpListener, places: &Places, metrics: &Metrics) -> impl Iterator<Item = Accepted> {
+    let socket = socket.into_std().ok();
+    let accepted = std::iter::from_fn(move || {
+        let socket = socket.as_ref()?;
+        loop {
+            match socket.accept() {
+                Err(error) if is_of_one_connection(&error) => {}
+                accepted => return accepted.ok(),
+            }
+        }
+    });
+    accepted.take(MOST_WAITING).filter_map(|(stream, address)| {
+        let free = places.free().now_or_never()?;
+        stream.set_nonblocking(true).ok()?;
+        let stream = tokio::net::TcpStream::from_std(stream).ok()?;
+        let_in(stream, address, places.take(free, address.ip()), metrics)
+    })
+}
+
+fn let_in(
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+    place: Option<limits::Place>,
+    metrics: &Metrics,
+) -> Option<Accepted> {
+    let Some(place) = place else {
+        metrics.turned_away();
+        debug!(peer.address = %address, "refused a connection: too many from this address");
+        return None;
+    };
+    // Answers are written whole; waiting for more to send only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(peer.address = %address, "cannot set TCP_NODELAY: {error}");
+    }
+    Some((stream, address, place))
+}
+
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// More than the system lets wait.
+const MOST_WAITING: usize = 4_096;
 
 #[cfg(test)]
 mod tests;

@@ -83,6 +83,11 @@ impl Activity {
         }
     }
 
+    /// Whether no request was seen yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.state().phase == Phase::New
+    }
+
     /// There is nothing to read now. A head of which a part is still to come has less time than a quiet client.
     pub(super) fn waits(&self) {
         let mut state = self.state();

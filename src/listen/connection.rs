@@ -196,6 +196,17 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = shutdown.cancelled() => {
+            // hyper closes a connection that it has read nothing of yet, and its client may have sent a request.
+            let first = async {
+                if activity.is_new() {
+                    tokio::time::sleep(STILL_ON_ITS_WAY).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => return told(peer, ended),
+                () = first => {}
+            }
             hang_up(connection.as_mut());
             tokio::select! {
                 ended = connection => ended,
@@ -208,6 +219,10 @@ where
             tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
         }
     };
+    told(peer, ended);
+}
+
+fn told(peer: SocketAddr, ended: hyper::Result<()>) {
     if let Err(error) = ended {
         debug!(peer.address = %peer, "connection failed: {error}");
     }
