@@ -315,52 +315,25 @@ impl Refusal {
         } = *occasion;
         let reason = &*one_line(self.reason());
         let (error, status) = (self.error.as_str(), status.as_u16());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                )
+            };
+        }
         match self.fault {
-            Fault::Denied | Fault::Client => {
-                tracing::info!(
-                    request_id,
-                    method,
-                    path,
-                    status,
-                    error,
-                    reason,
-                    "refused {method} {path}: {reason}"
-                );
-            }
+            Fault::Denied | Fault::Client => line!(info),
             // A line for each would be one more load; the first of a while is warned about where it is shed.
-            Fault::Overloaded => {
-                tracing::debug!(
-                    request_id,
-                    method,
-                    path,
-                    status,
-                    error,
-                    reason,
-                    "refused {method} {path}: {reason}"
-                );
-            }
-            Fault::FailedClosed | Fault::Upstream => {
-                tracing::warn!(
-                    request_id,
-                    method,
-                    path,
-                    status,
-                    error,
-                    reason,
-                    "refused {method} {path}: {reason}"
-                );
-            }
-            Fault::Ourselves => {
-                tracing::error!(
-                    request_id,
-                    method,
-                    path,
-                    status,
-                    error,
-                    reason,
-                    "refused {method} {path}: {reason}"
-                );
-            }
+            Fault::Overloaded => line!(debug),
+            Fault::FailedClosed | Fault::Upstream => line!(warn),
+            Fault::Ourselves => line!(error),
         }
     }
 }

@@ -177,6 +177,17 @@ pub(super) fn refuse_by_rule<'a>(
     Ok(())
 }
 
+/// What a client is told whose body could not be read.
+pub(super) fn unread_body(why: &Unread) -> Refusal {
+    let status = match why {
+        Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Unread::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+        Unread::Broken(_) => StatusCode::BAD_REQUEST,
+        Unread::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::client(status, why.to_string())
+}
+
 /// Reads a body in one of these encodings.
 ///
 /// # Errors
@@ -188,14 +199,9 @@ pub(super) async fn read(
     place: &mut Place<'_>,
 ) -> Result<Content, Refusal> {
     let whole = body::read_admitted(body, BODY_LIMIT, |bytes| place.room_for(bytes)).await;
-    let bytes = whole.map_err(|e| {
-        let status = match e {
-            Unread::NoRoom => return place.without_room(),
-            Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Unread::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Unread::Broken(_) => StatusCode::BAD_REQUEST,
-        };
-        Refusal::client(status, e.to_string())
+    let bytes = whole.map_err(|e| match e {
+        Unread::NoRoom => place.without_room(),
+        e => unread_body(&e),
     })?;
     let may = |kind| kinds.contains(&kind);
     if bytes.is_empty() && (may(BodyKind::Empty) || matches!(exchange.method, Method::GET | Method::HEAD)) {

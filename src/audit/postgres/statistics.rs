@@ -3,34 +3,19 @@
 use super::{Failure, Readable, session::DEADLINE};
 use crate::audit::{
     Histogram,
-    rollups::WIDTHS,
-    statistics::{Range, Sum},
+    statistics::{self, Range, Sum},
 };
 
 impl Readable {
-    /// Hands the sums within the range to `take`: those of the widest rows that fit its step, and narrower ones at its edges.
+    /// Hands the sums within the range to `take`.
     pub(in crate::audit) fn statistics(&self, range: Range, mut take: impl FnMut(Sum<'_>)) -> Result<(), Failure> {
-        let Some(least) = WIDTHS.iter().rev().find(|width| range.step_ms % **width == 0) else {
-            return Ok(());
-        };
-        // Narrow rows are given up after a while; then the next width is as fine as it gets.
-        let mut until = range.until_ms;
-        for width in WIDTHS.into_iter().filter(|width| width >= least) {
-            let oldest: Option<i64> = self.session.ask(DEADLINE, move |client| async move {
-                let row = client
-                    .query_one(
-                        "SELECT min(start) FROM tollgate_audit_rollup WHERE width = $1",
-                        &[&width],
-                    )
-                    .await?;
+        let oldest = |width: i64| {
+            self.session.ask(DEADLINE, move |client| async move {
+                let row = client.query_one(OLDEST, &[&width]).await?;
                 Ok(row.get(0))
-            })?;
-            let Some(oldest) = oldest else { break };
-            // Rows are given up at a border of the next width, so behind that border none is missing.
-            let from = match WIDTHS.into_iter().find(|next| *next > width) {
-                Some(next) => (oldest.div_euclid(next) * next).max(range.since_ms),
-                None => range.since_ms,
-            };
+            })
+        };
+        statistics::read(&range, oldest, |width, from, until| {
             let rows = self.session.ask(DEADLINE, move |client| async move {
                 client.query(SELECT, &[&width, &from, &until]).await
             })?;
@@ -46,14 +31,12 @@ impl Readable {
                     durations: Histogram::from_bytes(row.get(7)).unwrap_or_default(),
                 });
             }
-            until = until.min(from);
-            if until <= range.since_ms {
-                break;
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
+
+const OLDEST: &str = "SELECT min(start) FROM tollgate_audit_rollup WHERE width = $1";
 
 const SELECT: &str = "
     SELECT start, kind, interceptor, trigger, decision, decided_by, count, durations FROM tollgate_audit_rollup
