@@ -69,7 +69,8 @@ impl Preview {
 
     /// The metrics as they are now, in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        self.0.scrape()
+        self.0.measure();
+        self.0.metrics.render()
     }
 
     /// How the audit is.
