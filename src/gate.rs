@@ -62,7 +62,7 @@ use crate::{
     listen::ClientCertificate,
     metrics::{self, Metrics},
     preset::Preset,
-    refusal::{Occasion, Page, Refusal, Style},
+    refusal::{Fault, Occasion, Page, Refusal, Style},
     route::Action,
     telemetry::Telemetry,
     token::{Opaque, Publish, Reissuer},
@@ -159,7 +159,11 @@ impl Gate {
         let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
         let mut exchange = match Exchange::read(arrival.clone(), parts, &self.outside) {
             Ok(exchange) => exchange,
-            Err(unreadable) => return self.unreadable(&arrival, &method, &path, unreadable),
+            Err(unreadable) => {
+                let answer = self.unreadable(&arrival, &method, &path, unreadable);
+                self.metrics.refused(Fault::Client.as_str());
+                return self.counted(&arrival, metrics::UNREADABLE, answer);
+            }
         };
         self.tell_certificate(&mut exchange, certificate.as_ref());
         if logout::is_own(exchange.target.path()) {
@@ -354,10 +358,7 @@ impl Gate {
             path,
             back: None,
         };
-        let refusal = Refusal::client(why.status, why.reason);
-        self.metrics.refused(refusal.fault().as_str());
-        let answer = refusal.into_response(&self.oauth(), &occasion);
-        self.counted(arrival, metrics::UNREADABLE, answer)
+        Refusal::client(why.status, why.reason).into_response(&self.oauth(), &occasion)
     }
 
     fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {

@@ -153,10 +153,7 @@ impl Server {
                 return Err(wrong(findings));
             }
         };
-        gates
-            .first()
-            .metrics
-            .applied(&config.environment, &config.revision, started.as_second());
+        gates.applied(&config.environment, &config.revision, started.as_second());
         let gates = Arc::new(ArcSwap::new(gates));
         let dashboard = Arc::new(ArcSwap::from_pointee(dashboard));
         let public = {
@@ -238,8 +235,6 @@ impl Server {
         let since = self.clock.now().as_second();
         ready
             .gates
-            .first()
-            .metrics
             .applied(&ready.config.environment, &ready.config.revision, since);
         self.config = ready.config;
         self.gates.store(ready.gates);

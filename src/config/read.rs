@@ -99,7 +99,9 @@ pub(super) fn read<T: DeserializeOwned>(
             gone: HashSet::new(),
         };
         let value = peel.read();
-        drafts.append(&mut peel.drafts);
+        let is_item = share.keys.in_file("upstream") != "upstream";
+        let own = peel.drafts.into_iter();
+        drafts.extend(own.map(|draft| if is_item { draft.of_an_item() } else { draft }));
         hidden.append(&mut peel.hidden);
         found.extend(value.map(|value| Read {
             value,
@@ -140,6 +142,14 @@ impl From<Mistake> for Draft {
 }
 
 impl Draft {
+    /// What is one of several upstreams is `[[upstream]]` in the file.
+    fn of_an_item(self) -> Self {
+        Self {
+            message: self.message.replace("`[upstream]`", "`[[upstream]]`"),
+            ..self
+        }
+    }
+
     fn finding(self, source: &Source) -> Finding {
         source.finding(self.span, self.message, self.hint)
     }

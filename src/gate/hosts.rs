@@ -9,6 +9,7 @@ use super::Gate;
 use crate::{
     body::Body,
     exchange::{Arrival, Unreadable, named_host},
+    metrics::Metrics,
 };
 
 /// The gates of all upstreams, one at least. They share what a process has once, and nothing of what was issued or learned.
@@ -39,7 +40,9 @@ impl Gates {
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         match self.of(&request) {
             Ok(gate) => gate.serve(request, peer).await,
+            // By nobody's metrics: it is not known whose it is.
             Err(unreadable) => {
+                self.first.metrics.misdirected();
                 let (parts, _) = request.into_parts();
                 let now = self.first.clock.now();
                 let arrival = Arrival::new(Uuid::now_v7(), now, Instant::now(), peer, &parts.headers);
@@ -62,6 +65,12 @@ impl Gates {
     /// The one of the upstream with this name.
     pub fn named(&self, name: Option<&str>) -> Option<&Arc<Gate>> {
         self.each().find(|gate| gate.upstream_name.as_deref() == name)
+    }
+
+    /// These are the gates that serve, under the configuration with this revision since then, in seconds since 1970.
+    pub fn applied(&self, environment: &str, revision: &str, since: i64) {
+        Metrics::are_all(self.each().map(|gate| &gate.metrics));
+        self.first.metrics.applied(environment, revision, since);
     }
 
     /// All metrics in Prometheus' text format.

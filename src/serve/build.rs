@@ -72,28 +72,22 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         let preset = one.preset().map_err(|wrong| vec![wrong]);
         presets.push(keep(&mut errors, one, preset));
     }
-    let addresses: Vec<_> = config.each().map(|one| one.upstream.address_names()).collect();
-    let known = known(config, presets.iter().flatten(), &addresses);
-    let metrics = match before {
-        Some(before) => before.gates.first().metrics.clone(),
-        None => Metrics::new(&known),
-    };
-    let watching = keep(&mut errors, config, watching(config, &metrics, before));
+    let mut metrics = before.map(|before| before.gates.first().metrics.clone());
     let mut drafts = Vec::new();
-    for (one, preset) in config.each().zip(&presets) {
+    for (one, preset) in config.each().zip(presets) {
         let Some(preset) = preset else { continue };
+        let own = counted(one, &preset, metrics.as_ref());
+        metrics.get_or_insert_with(|| own.clone());
         let predecessor = before.and_then(|before| before.of(one));
-        let draft = Draft::build(one, preset.clone(), &metrics, &clock, predecessor);
+        let draft = Draft::build(one, preset, own, &clock, predecessor);
         drafts.extend(keep(&mut errors, one, draft));
     }
     errors.extend(config.shared_keys());
+    let metrics = metrics.unwrap_or_default();
+    let watching = keep(&mut errors, config, watching(config, &metrics, before));
     let (geo, telemetry) = match (errors.into_iter().reduce(ConfigErrors::and), watching) {
         (None, Some(watching)) => watching,
         (errors, _) => return Err(errors.unwrap_or_else(|| config.errors(&[]))),
-    };
-    let metrics = match before {
-        Some(_) => metrics.renamed(&known),
-        None => metrics,
     };
     // Last, since it takes the lock of the store.
     let audit = match before {
@@ -115,7 +109,6 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
         audit,
         clock,
         geo,
-        metrics,
         telemetry,
     };
     let mut gates = drafts.into_iter().map(|draft| draft.gate(&process));
@@ -130,7 +123,6 @@ struct Process {
     audit: Audit,
     clock: Clock,
     geo: Geo,
-    metrics: Metrics,
     telemetry: Telemetry,
 }
 
@@ -161,6 +153,7 @@ struct Draft<'b, 'c> {
     config: &'c Config,
     before: Option<Predecessor<'b>>,
     is_same_upstream: bool,
+    metrics: Metrics,
     outside: Outside,
     preset: Preset,
     upstream: Upstream,
@@ -176,7 +169,7 @@ impl<'b, 'c> Draft<'b, 'c> {
     fn build(
         config: &'c Config,
         preset: Preset,
-        metrics: &Metrics,
+        metrics: Metrics,
         clock: &Clock,
         before: Option<Predecessor<'b>>,
     ) -> Result<Self, Vec<Misconfigured>> {
@@ -248,6 +241,7 @@ impl<'b, 'c> Draft<'b, 'c> {
             config,
             before,
             is_same_upstream: same_upstream.is_some(),
+            metrics,
             outside,
             preset,
             upstream,
@@ -276,7 +270,7 @@ impl<'b, 'c> Draft<'b, 'c> {
             upstream: self.upstream,
             interceptors: self.interceptors,
             reissuer: self.reissuer,
-            audit: process.audit.clone(),
+            audit: process.audit.of_upstream(config.name()),
             clock: process.clock.clone(),
             denied: StatusCode::from_u16(config.denial.status).unwrap_or(StatusCode::BAD_REQUEST),
             page: self.page,
@@ -294,7 +288,7 @@ impl<'b, 'c> Draft<'b, 'c> {
             geo: process.geo.clone(),
             service_account: self.service_account,
             late_signup: config.upstream.late_signup,
-            metrics: process.metrics.clone(),
+            metrics: self.metrics,
             telemetry: process.telemetry.clone(),
         };
         match self.before {
@@ -304,17 +298,22 @@ impl<'b, 'c> Draft<'b, 'c> {
     }
 }
 
-/// What the configuration gives names to.
-fn known<'c>(config: &'c Config, presets: impl Iterator<Item = &'c Preset>, addresses: &'c [Vec<String>]) -> Known<'c> {
-    let interceptors = config.each().flat_map(|one| &one.interceptors);
-    let operations = presets.flat_map(|preset| &preset.routes);
-    Known {
+/// The series of an upstream, with those of others in one process.
+fn counted(config: &Config, preset: &Preset, others: Option<&Metrics>) -> Metrics {
+    let addresses = config.upstream.address_names();
+    let interceptors = config.interceptors.iter();
+    let known = Known {
+        upstream: config.name(),
         interceptors: interceptors
             .map(|settings| (settings.name.as_str(), settings.trigger))
             .collect(),
-        operations: operations.map(|route| route.name.as_str()).collect(),
-        addresses: addresses.iter().flatten().map(String::as_str).collect(),
+        operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
+        addresses: addresses.iter().map(String::as_str).collect(),
         sinks: config.audit.sinks.iter().map(|sink| sink.name.as_str()).collect(),
+    };
+    match others {
+        Some(others) => others.of(&known),
+        None => Metrics::new(&known),
     }
 }
 
