@@ -182,7 +182,8 @@ impl Config {
         let mut config = first.ok_or_else(|| whole_file(&source.name, "there is no upstream", "add `[upstream]`"))?;
         config.others = each.collect();
         let found = config.each().map(|one| one.errors(&one.findings()));
-        let found = found.chain(config.doubled_hosts()).reduce(ConfigErrors::and);
+        let between = config.doubled_hosts().into_iter().chain(config.doubled_interceptors());
+        let found = found.chain(between).reduce(ConfigErrors::and);
         match found {
             Some(errors) if !errors.is_empty() => Err(errors),
             _ => Ok(config),
@@ -197,6 +198,39 @@ impl Config {
     /// The name of the upstream; `None` where it has none, since it is the only one.
     pub fn name(&self) -> Option<&str> {
         self.upstream.name.as_deref()
+    }
+
+    /// The place in the file of an interceptor of this upstream, both counted from 0.
+    pub(crate) fn place_of_interceptor(&self, index: usize) -> usize {
+        let key = self.keys.in_file(&format!("interceptor.{index}"));
+        let place = key.rsplit('.').next().and_then(|place| place.parse().ok());
+        place.unwrap_or(index)
+    }
+
+    /// The interceptors of all upstreams, each once, as in the file; so are the keys of what is found wrong with them.
+    pub(crate) fn all_interceptors(&self) -> Vec<interceptor::Settings> {
+        let mut all = BTreeMap::new();
+        for one in self.each() {
+            for (index, settings) in one.interceptors.iter().enumerate() {
+                all.entry(one.place_of_interceptor(index)).or_insert(settings);
+            }
+        }
+        all.into_values().cloned().collect()
+    }
+
+    /// The upstreams that a host is of; all of them where none is named.
+    pub(crate) fn of_host(&self, host: Option<&str>) -> Vec<&Self> {
+        let Some(host) = host.filter(|_| self.has_several()) else {
+            return self.each().collect();
+        };
+        let host = host.to_ascii_lowercase();
+        let is_of = |one: &&Self| {
+            let listen = &one.listen;
+            let names = std::iter::once(&listen.public_url).chain(&listen.names);
+            let mut spellings = names.flat_map(|name| Outside::spellings(&listen.public_url, name));
+            spellings.any(|spelling| spelling == host)
+        };
+        self.each().filter(is_of).collect()
     }
 
     /// Whether the file has several upstreams.
@@ -263,6 +297,24 @@ impl Config {
                 found.push(one.errors([&wrong.hint(hint)]));
             }
             taken.extend(own.into_iter().map(|(_, _, id)| (id, name)));
+        }
+        found
+    }
+
+    /// Interceptors of one name, though at different upstreams: pages and commands call them by it.
+    fn doubled_interceptors(&self) -> Vec<ConfigErrors> {
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut found = Vec::new();
+        for one in self.each().filter(|_| self.has_several()) {
+            for (index, settings) in one.interceptors.iter().enumerate() {
+                let place = one.place_of_interceptor(index);
+                if *places.entry(&settings.name).or_insert(place) == place {
+                    continue;
+                }
+                let message = format!("another interceptor is called `{}`", settings.name);
+                let wrong = Misconfigured::new(format!("interceptor.{index}.name"), message);
+                found.push(one.errors([&wrong.hint("give each a name of its own")]));
+            }
         }
         found
     }

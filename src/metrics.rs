@@ -427,7 +427,11 @@ impl Process {
     /// The families of the process and of all upstreams, each once.
     fn gather(&self) -> Vec<MetricFamily> {
         let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
-        let own: Vec<_> = self.upstreams().values().flat_map(|own| own.registry.gather()).collect();
+        let own: Vec<_> = self
+            .upstreams()
+            .values()
+            .flat_map(|own| own.registry.gather())
+            .collect();
         for mut family in self.registry.gather().into_iter().chain(own) {
             match families.entry(family.name().to_owned()) {
                 Entry::Occupied(mut known) => known.get_mut().mut_metric().append(family.mut_metric()),

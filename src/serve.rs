@@ -17,8 +17,8 @@ use self::{
 use crate::{
     clock::Clock,
     config::{Config, ConfigErrors},
-    dashboard::{self, Dashboard, Ended, Installation, Reloading},
-    gate::Gates,
+    dashboard::{self, Behind, Dashboard, Ended, Installation, Reloading},
+    gate::{Gate, Gates},
     lifecycle::{Lifecycle, Signals},
     listen::Settings,
     misconfigured::Misconfigured,
@@ -266,7 +266,6 @@ fn dashboard(
     clock: Clock,
     about: &About<'_>,
 ) -> Result<Dashboard, Vec<Misconfigured>> {
-    let lines = Arc::clone(config);
     let secrets = config
         .tokens
         .capsule_secrets(&config.base)
@@ -274,18 +273,16 @@ fn dashboard(
     // The oldest, so that a new one does not end anybody's session.
     let secret = secrets.into_iter().next().map(|timed| timed.secret);
     let secret = secret.ok_or_else(|| vec![Misconfigured::new("tokens.capsule_secret", "there is none")])?;
+    let mut behind = config.each().zip(gates.each()).map(|(one, gate)| behind(one, gate));
+    let first = behind.next().ok_or_else(Vec::new)?;
     let parts = dashboard::Parts {
-        gate: gates.first().preview(),
+        first,
+        others: behind.collect(),
         installation: Installation {
             environment: config.environment.clone(),
             file: config.file().to_owned(),
             revision: config.revision.clone(),
-            public_url: config.listen.public_url.clone(),
             address: about.address.to_string(),
-            upstream: config.upstream.url.clone(),
-            preset: config.upstream.preset.clone(),
-            own_routes: config.routes.iter().map(|route| route.name.clone()).collect(),
-            origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
             description: serde_json::to_value(config.description()).unwrap_or_default(),
         },
         audit: config.audit.clone(),
@@ -299,6 +296,23 @@ fn dashboard(
         ended: about.ended.clone(),
     };
     Dashboard::build(&config.admin, parts)
+}
+
+fn behind(config: &Config, gate: &Arc<Gate>) -> Behind {
+    let lines = config.clone();
+    Behind {
+        name: config.name().map(str::to_owned),
+        gate: gate.preview(),
+        public_url: config.listen.public_url.clone(),
+        hosts: gate.outside.all_spellings(),
+        url: config.upstream.url.clone(),
+        preset: config.upstream.preset.clone(),
+        own_routes: config.routes.iter().map(|route| route.name.clone()).collect(),
+        places: (0..config.interceptors.len())
+            .map(|index| config.place_of_interceptor(index))
+            .collect(),
+        origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
+    }
 }
 
 fn admin_settings(config: &Config) -> Settings {

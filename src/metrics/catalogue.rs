@@ -13,8 +13,10 @@ use super::{
 };
 
 /// The label of every series of one upstream, beside those of its family.
-pub(super) const UPSTREAM: Label =
-    Label::configured("upstream", "`name` of an `[[upstream]]`; not there where the only one has none");
+pub(super) const UPSTREAM: Label = Label::configured(
+    "upstream",
+    "`name` of an `[[upstream]]`; not there where the only one has none",
+);
 
 const INTERCEPTOR: Label = Label::configured("interceptor", "`name` of an `[[interceptor]]`");
 const OPERATION: Label = Label::configured(
