@@ -183,6 +183,7 @@ impl Config {
         config.others = each.collect();
         let found = config.each().map(|one| one.errors(&one.findings()));
         let between = config.doubled_hosts().into_iter().chain(config.doubled_interceptors());
+        let between = between.chain(config.odd_listeners());
         let found = found.chain(between).reduce(ConfigErrors::and);
         match found {
             Some(errors) if !errors.is_empty() => Err(errors),
@@ -231,6 +232,48 @@ impl Config {
             spellings.any(|spelling| spelling == host)
         };
         self.each().filter(is_of).collect()
+    }
+
+    /// `[listen]` with the certificates of all upstreams.
+    pub(crate) fn listener(&self) -> listen::Settings {
+        let mut settings = self.listen.clone();
+        for one in self.each().filter(|_| self.has_several()) {
+            let listen = &one.listen;
+            let names = std::iter::once(&listen.public_url).chain(&listen.names);
+            let names = names.flat_map(|name| Outside::spellings(&listen.public_url, name));
+            let hosts = names.filter_map(|name| Some(name.parse::<http::uri::Authority>().ok()?.host().to_owned()));
+            settings
+                .certificates
+                .extend(listen.tls.clone().map(|tls| listen::Named {
+                    names: hosts.collect(),
+                    tls,
+                }));
+        }
+        settings
+    }
+
+    /// Upstreams that cannot be behind one listener: it speaks TLS or does not, and asks for clients' certificates or does not.
+    fn odd_listeners(&self) -> Vec<ConfigErrors> {
+        let clients = |one: &Self| one.listen.tls.as_ref().map(|tls| tls.client_certificates.clone());
+        let shared = self.each().find_map(clients);
+        let odd = |one: &Self| {
+            let wrong = match (&shared, clients(one)) {
+                (None, _) => return None,
+                (Some(_), None) => Misconfigured::new(
+                    "upstream.tls",
+                    "this upstream has no certificate, and another one has: all are behind one listener, which speaks TLS or does not",
+                )
+                .hint("add `tls = { certificate = \"…\", key = \"…\" }` to it, or to `[listen]` for all that have none"),
+                (Some(shared), Some(own)) if *shared == own => return None,
+                (Some(_), Some(_)) => Misconfigured::new(
+                    "listen.tls.client_certificates",
+                    "`client_certificates` differs from that of another upstream: it is asked for before it is known which one a request is for",
+                )
+                .hint("write it in `[listen] tls`, for all"),
+            };
+            Some(one.errors([&wrong]))
+        };
+        self.each().filter_map(odd).collect()
     }
 
     /// Whether the file has several upstreams.

@@ -134,7 +134,7 @@ impl Server {
         let gates = build(&config, clock.clone(), None)?;
         let (started, ended) = (clock.now(), Ended::default());
         let fronts = async {
-            let public = Bound::bind(&config.listen, &config.base, "listen.").await?;
+            let public = Bound::bind(&config.listener(), &config.base, "listen.").await?;
             let admin = Bound::bind(&admin_settings(&config), &config.base, "admin.").await?;
             let about = About {
                 address: public.address,
@@ -209,7 +209,8 @@ impl Server {
             let failed = Misconfigured::new("", format!("building it failed: {e}"));
             Err(config.errors(&[failed]))
         })?;
-        let public = self.public.place(&config.listen, &config.base, "listen.");
+        let listen = config.listener();
+        let public = self.public.place(&listen, &config.base, "listen.");
         let public = public.await.map_err(wrong)?;
         let admin = admin_settings(&config);
         let admin = self.admin.place(&admin, &config.base, "admin.").await.map_err(wrong)?;

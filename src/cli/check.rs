@@ -41,7 +41,9 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
     for one in config.each() {
         local::public_url(one, findings.about(one))?;
     }
-    local::tls(config, findings.about_all())?;
+    for one in config.each() {
+        local::tls(one, findings.about(one))?;
+    }
     for one in config.each() {
         local::keys(one, findings.about(one))?;
     }

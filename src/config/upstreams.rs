@@ -94,7 +94,10 @@ pub(super) fn shares<'t>(root: &Node<'t>, source: &Source) -> (Vec<Share<'t>>, V
 /// The keys that are known at a place beside those of the settings that are read there.
 pub(super) fn known_beside(table: &[String]) -> Vec<&'static str> {
     match table {
-        [section] if section == "upstream" => LIFTED.iter().map(|(key, _)| *key).chain(SECTIONS).collect(),
+        [section] if section == "upstream" => {
+            let lifted = LIFTED.iter().map(|(key, _)| *key);
+            lifted.chain(["tls"]).chain(SECTIONS).collect()
+        }
         [list, _] => {
             let lists = LISTS.iter().filter(|(known, _)| known == list);
             lists.map(|(_, key)| *key).collect()
@@ -294,6 +297,11 @@ fn share<'t>(
             }
         }
     }
+    if let (Some(tls), Some(DeValue::Table(listen))) =
+        (own.remove("tls"), table.get_mut("listen").map(Spanned::get_mut))
+    {
+        certify(listen, tls, &one.path, &mut keys);
+    }
     for section in SECTIONS {
         lay_over(table, section, own.remove(section), &one.path, is_list, &mut keys);
     }
@@ -305,6 +313,24 @@ fn share<'t>(
         Spanned::new(one.node.span(), DeValue::Table(own)),
     );
     Share { root: share, keys }
+}
+
+/// Puts an upstream's own certificate over the shared one; what is shared beside that stays.
+fn certify<'t>(listen: &mut DeTable<'t>, own: Node<'t>, path: &str, keys: &mut Keys) {
+    if let (Some(DeValue::Table(shared)), DeValue::Table(own)) =
+        (listen.get_mut("tls").map(Spanned::get_mut), own.get_ref())
+    {
+        for (key, value) in own {
+            keys.put(
+                format!("listen.tls.{}", key.get_ref()),
+                format!("{path}.tls.{}", key.get_ref()),
+            );
+            shared.insert(key.clone(), value.clone());
+        }
+        return;
+    }
+    keys.put("listen.tls", format!("{path}.tls"));
+    listen.insert(Spanned::new(own.span(), "tls".into()), own);
 }
 
 /// Puts an upstream's own keys of a section over the shared ones.

@@ -75,7 +75,10 @@ impl Gate {
             .with("http.route", route.path.as_str().to_owned())
             .with("tollgate.operation", route.name.clone())
             .with("tollgate.request_id", exchange.arrival.request_id.clone());
-        Some(span)
+        Some(match &self.upstream_name {
+            Some(name) => span.with("tollgate.upstream", name.to_string()),
+            None => span,
+        })
     }
 
     /// The answer's head goes to the client.

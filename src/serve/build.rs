@@ -200,6 +200,10 @@ impl<'b, 'c> Draft<'b, 'c> {
             _ => None,
         };
         let certificate_header = found(&mut findings, config.upstream.client_certificate_header.header());
+        if let Some(tls) = listen.tls.as_ref().filter(|_| config.name().is_some()) {
+            // The listener reads them all, and would not know whose a wrong one is.
+            found(&mut findings, tls.acceptor(base));
+        }
         let page = match &config.denial.page {
             Some(path) => found(&mut findings, Page::read(&base.join(path))),
             None => Some(Page::default()),

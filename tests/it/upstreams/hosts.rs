@@ -83,8 +83,9 @@ async fn a_host_that_nobody_has_is_421_and_one_that_cannot_be_read_400() {
         }
     }
     assert!(two.customers.provider.requests().is_empty() && two.staff.provider.requests().is_empty());
-    let refused = [("operation", "unreadable"), ("status_class", "4xx")];
-    assert_eq!(two.proxy.metrics().sum("tollgate_requests_total", &refused), 6.0);
+    let metrics = two.proxy.metrics();
+    assert_eq!(metrics.sum("tollgate_misdirected_requests_total", &[]), 7.0);
+    assert_eq!(metrics.sum("tollgate_requests_total", &[]), 0.0, "it is nobody's");
 }
 
 #[tokio::test]
