@@ -227,7 +227,7 @@ impl Gate {
         tracing::info!(
             request_id = %exchange.arrival.request_id,
             client.ip = %exchange.client_ip,
-            upstream = self.upstream_name.as_deref(),
+            upstream.name = self.upstream_name.as_deref(),
             operation = %recognised.route.name,
             status = response.status().as_u16(),
             duration_ms = exchange.arrival.started.elapsed().as_millis() as u64,

@@ -75,18 +75,21 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigError
     let (lifecycle, reloading) = Lifecycle::new(config, clock.clone());
     let server = Server::start(Arc::new(config.clone()), clock, &stop, reloading.clone()).await?;
     let (address, admin) = (server.public.address, server.admin.address);
-    tracing::info!(
-        %address,
-        admin.address = %admin,
-        public_url = %config.listen.public_url,
-        upstream = %config.upstream.url,
-        preset = %config.upstream.preset,
-        interceptors = config.interceptors.len(),
-        revision = %config.revision,
-        "serving {} on {address}, in front of {}; the dashboard is on {admin}",
-        config.listen.public_url,
-        config.upstream.url,
-    );
+    for one in config.each() {
+        tracing::info!(
+            %address,
+            admin.address = %admin,
+            public_url = %one.listen.public_url,
+            upstream.name = one.name(),
+            upstream = %one.upstream.url,
+            preset = %one.upstream.preset,
+            interceptors = one.interceptors.len(),
+            revision = %one.revision,
+            "serving {} on {address}, in front of {}; the dashboard is on {admin}",
+            one.listen.public_url,
+            one.upstream.url,
+        );
+    }
     let gates = Arc::clone(&server.gates);
     let serving = tokio::spawn(lifecycle.run(server, stop.clone()));
     Ok(Running {

@@ -57,6 +57,11 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
         .map(|host| host.as_str());
     let chosen = match &arguments.upstream {
         Some(name) => vec![super::named(config, name)?],
+        None if arguments.record.is_some() && config.has_several() => {
+            return Err(Stop::Usage(
+                "which upstream is the recording of? Say it with `--upstream NAME`".to_owned(),
+            ));
+        }
         None => config.of_host(host),
     };
     if chosen.is_empty() {
@@ -72,8 +77,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
         if at > 0 {
             writeln!(out)?;
         }
-        if let (Outcome::No, _) | (_, Outcome::No) = (explain_one(one, config.has_several(), arguments, out)?, outcome)
-        {
+        if explain_one(one, config.has_several(), arguments, out)? == Outcome::No {
             outcome = Outcome::No;
         }
     }

@@ -8,7 +8,15 @@ use crate::world::two::{Two, interceptor};
 
 #[tokio::test]
 async fn a_token_of_one_upstream_is_refused_at_the_other_and_never_mapped_back_there() {
-    let two = two().await;
+    replayed_at_the_other(&two().await).await;
+}
+
+#[tokio::test]
+async fn nor_is_it_where_tokens_of_the_providers_own_are_taken() {
+    replayed_at_the_other(&Two::start("[tokens]\nrequire_reissued = false\n\n").await).await;
+}
+
+async fn replayed_at_the_other(two: &Two) {
     let customers = two.customers.log_in().await;
     let staff = two.staff.log_in().await;
     for (own, other, tokens) in [

@@ -203,3 +203,13 @@ async fn a_mistake_inside_of_an_upstream_is_at_its_line() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn a_login_at_an_upstream_that_there_is_not() {
+    let login = "login = { client_id = \"x\", client_secret = { file = \"hook.key\" }, operators = [\"y\"], upstream = \"partners\" }\n";
+    let text = wrong(&(login.to_owned() + &customers() + &staff())).await;
+    assert!(
+        text.starts_with("proxy.toml:5:") && text.contains("no upstream has the name `partners`"),
+        "{text}"
+    );
+}
