@@ -66,6 +66,7 @@ pub struct Audit {
     sinks: Arc<sink::Sinks>,
     /// The configuration that decides.
     revision: Option<Arc<str>>,
+    upstream: Option<Arc<str>>,
 }
 
 /// Where a record stands, and its id.
@@ -127,6 +128,7 @@ impl Audit {
             writer,
             sinks: Arc::new(sinks),
             revision: None,
+            upstream: None,
         })
     }
 
@@ -139,12 +141,25 @@ impl Audit {
         Ok(audit)
     }
 
+    /// The same audit, for what is decided about an upstream that has a name: it is in every record.
+    pub fn of_upstream(&self, name: Option<&str>) -> Self {
+        Self {
+            upstream: name.map(Arc::from),
+            ..self.clone()
+        }
+    }
+
     /// Writes the entries, all of them or none, and returns once they are on disk, in the same order. Secrets in them are masked first.
     /// After the first poll the entries are written even when the future is dropped.
     pub async fn record(&self, mut entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
         if let Some(revision) = &self.revision {
             for entry in &mut entries {
                 entry.revision.get_or_insert_with(|| revision.as_ref().to_owned());
+            }
+        }
+        if let Some(upstream) = &self.upstream {
+            for entry in &mut entries {
+                entry.upstream = Some(upstream.as_ref().to_owned());
             }
         }
         self.writer.record(entries).await

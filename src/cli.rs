@@ -125,6 +125,22 @@ fn load(path: &std::path::Path) -> Result<Config, Stop> {
     Ok(Config::load(path, std::env::vars_os())?)
 }
 
+/// The upstream of a name.
+fn named<'c>(config: &'c Config, name: &str) -> Result<&'c Config, Stop> {
+    let mut all = config.each();
+    all.find(|one| one.name() == Some(name)).ok_or_else(|| {
+        let names: Vec<_> = config
+            .each()
+            .filter_map(Config::name)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        Stop::Usage(match names.as_slice() {
+            [] => "the upstream of this configuration has no name".to_owned(),
+            names => format!("there is no upstream `{name}`; there are {}", names.join(", ")),
+        })
+    })
+}
+
 /// Runs what waits for the network.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -3,6 +3,7 @@
 mod access;
 mod assets;
 mod attention;
+mod behind;
 mod chart;
 mod console;
 mod escape;
@@ -29,7 +30,8 @@ use tower_service::Service;
 use self::{access::Access, console::Console};
 pub use self::{
     access::Ended,
-    console::{Installation, Origins, Parts},
+    behind::{Behind, Origins},
+    console::{Installation, Parts},
     reloading::{Attempt, Refused, Reloading, Standing},
     settings::{LoginSettings, Settings},
 };

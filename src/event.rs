@@ -88,6 +88,9 @@ pub struct Event {
 pub struct Context {
     /// `environment` in `proxy.toml`.
     pub environment_id: String,
+    /// The name of the upstream, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
     /// The user's id at the upstream, from verified tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,

@@ -15,7 +15,7 @@ use http::{Extensions, HeaderMap, Method, Request, StatusCode, Version, header, 
 pub use self::{
     arrival::{Arrival, Trace},
     content::{ContentType, read_content_type},
-    outside::Outside,
+    outside::{Outside, named_host},
     target::Target,
 };
 

@@ -7,6 +7,7 @@ mod consult;
 mod front;
 mod guard;
 mod held;
+mod hosts;
 mod introspection;
 mod issued;
 mod issuers;
@@ -35,10 +36,8 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_TYPE, REFERER, TRAILER},
 };
 use serde_json::Value;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-pub use self::overload::Most;
 use self::{
     held::{relayed, with_body, with_json},
     issuers::Issuers,
@@ -47,20 +46,23 @@ use self::{
     learning::Learning,
     metadata::path_of,
     natives::Natives,
-    overload::Places,
     recognise::{Content, Recognised, Recognition},
+};
+pub use self::{
+    hosts::Gates,
+    overload::{Most, Room},
 };
 use crate::{
     audit::Audit,
     body::{self, Body},
     clock::Clock,
-    exchange::{Arrival, Exchange, Outside},
+    exchange::{Arrival, Exchange, Outside, Unreadable},
     geo::Geo,
     interceptor::Interceptors,
     listen::ClientCertificate,
     metrics::{self, Metrics},
     preset::Preset,
-    refusal::{Occasion, Page, Refusal, Style},
+    refusal::{Fault, Occasion, Page, Refusal, Style},
     route::Action,
     telemetry::Telemetry,
     token::{Opaque, Publish, Reissuer},
@@ -71,8 +73,10 @@ use crate::{
 pub struct Parts {
     /// `environment` in `proxy.toml`.
     pub environment: String,
-    /// What may be under way at once.
-    pub most: Most,
+    /// The name of the upstream, where it has one.
+    pub upstream_name: Option<Arc<str>>,
+    /// What is under way, with all other gates of the process.
+    pub room: Room,
     /// How the outside sees this proxy.
     pub outside: Outside,
     /// The identity provider behind it.
@@ -135,8 +139,6 @@ pub struct Gate {
     learning: Learning,
     asked: Arc<Asked>,
     natives: Arc<Natives>,
-    places: Arc<Places>,
-    tasks: TaskTracker,
 }
 
 impl std::ops::Deref for Gate {
@@ -158,15 +160,8 @@ impl Gate {
         let mut exchange = match Exchange::read(arrival.clone(), parts, &self.outside) {
             Ok(exchange) => exchange,
             Err(unreadable) => {
-                let occasion = Occasion {
-                    request_id: &arrival.request_id,
-                    method: method.as_str(),
-                    path: &path,
-                    back: None,
-                };
-                let refusal = Refusal::client(unreadable.status, unreadable.reason);
-                self.metrics.refused(refusal.fault().as_str());
-                let answer = refusal.into_response(&self.oauth(), &occasion);
+                let answer = self.unreadable(&arrival, &method, &path, unreadable);
+                self.metrics.refused(Fault::Client.as_str());
                 return self.counted(&arrival, metrics::UNREADABLE, answer);
             }
         };
@@ -176,7 +171,7 @@ impl Gate {
             return self.counted(&arrival, metrics::OWN, answer);
         }
         self.ask_readably(&mut exchange);
-        let mut place = self.places.begin();
+        let mut place = self.room.places.begin();
         // What is boxed on this line is over, or not begun, while a request is paused, and must not take memory then.
         let recognition = match Box::pin(self.recognise(&exchange, body, &mut place)).await {
             Ok(mut recognition) => place.enter(&mut recognition).map(|held| (recognition, held)),
@@ -200,7 +195,7 @@ impl Gate {
             Ok((Recognition::Found(recognised), held)) => {
                 let request_id = exchange.arrival.request_id.clone();
                 let gate = Arc::clone(&self);
-                let acted = self.tasks.spawn(async move {
+                let acted = self.room.tasks.spawn(async move {
                     let answer = gate.act(exchange, recognised).await;
                     drop(held);
                     answer
@@ -221,14 +216,6 @@ impl Gate {
         }
     }
 
-    /// Waits for consults, records and revocations that are under way. Call it when no more requests come.
-    pub async fn drain(&self) {
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.audit.close().await;
-        self.telemetry.close().await;
-    }
-
     /// What the route says is done.
     async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
         let span = self.begin_span(&mut exchange, &recognised);
@@ -240,6 +227,7 @@ impl Gate {
         tracing::info!(
             request_id = %exchange.arrival.request_id,
             client.ip = %exchange.client_ip,
+            upstream.name = self.upstream_name.as_deref(),
             operation = %recognised.route.name,
             status = response.status().as_u16(),
             duration_ms = exchange.arrival.started.elapsed().as_millis() as u64,
@@ -294,7 +282,7 @@ impl Gate {
         {
             return self
                 .upstream
-                .upgrade(exchange.to_upstream(body::empty()), &self.tasks)
+                .upgrade(exchange.to_upstream(body::empty()), &self.room.tasks)
                 .await
                 .map_err(away);
         }
@@ -361,6 +349,17 @@ impl Gate {
         }
         self.preset.store(Some(Arc::clone(&preset)));
         Ok(preset)
+    }
+
+    /// The answer to a request whose head was refused.
+    fn unreadable(&self, arrival: &Arrival, method: &Method, path: &str, why: Unreadable) -> Response<Body> {
+        let occasion = Occasion {
+            request_id: &arrival.request_id,
+            method: method.as_str(),
+            path,
+            back: None,
+        };
+        Refusal::client(why.status, why.reason).into_response(&self.oauth(), &occasion)
     }
 
     fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {

@@ -134,7 +134,7 @@ impl Lifecycle {
         // Before anything is read: what changes from now on is another attempt's.
         self.seen = self.look(server.config()).await;
         let attempt = self.attempt(server).await;
-        server.gate().metrics.reloaded(match &attempt {
+        server.gates().first().metrics.reloaded(match &attempt {
             Attempt::Applied => "applied",
             Attempt::Unchanged => "unchanged",
             Attempt::Refused(_) => "refused",
@@ -179,10 +179,7 @@ impl Lifecycle {
                 return Attempt::Unchanged;
             }
             let ready = match fits(&config, server.config()) {
-                Ok(()) => server
-                    .prepare(Arc::clone(&config))
-                    .await
-                    .map_err(|found| config.errors(&found)),
+                Ok(()) => server.prepare(Arc::clone(&config)).await,
                 Err(errors) => Err(errors),
             };
             let is_whole = self.look(&config).await == *config.snapshot();
@@ -234,7 +231,7 @@ fn fits(config: &Config, running: &Config) -> Result<(), ConfigErrors> {
         Misconfigured::new(place.clone(), message)
             .hint("restart Tollgate, or take this change back: a configuration is applied as a whole")
     };
-    Err(config.errors(&late.iter().map(finding).collect::<Vec<_>>()))
+    Err(config.errors_in_file(&late.iter().map(finding).collect::<Vec<_>>()))
 }
 
 /// What is wrong without the lines of the file that it points at: a line of the log is one line.

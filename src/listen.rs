@@ -2,6 +2,7 @@
 
 mod activity;
 mod bounded;
+mod by_name;
 mod client_certificate;
 mod connection;
 mod descriptors;
@@ -24,6 +25,7 @@ use tracing::{debug, warn};
 
 use self::limits::Places;
 pub use self::{
+    by_name::Named,
     client_certificate::ClientCertificate,
     descriptors::raise_descriptor_limit,
     settings::{ClientCertificates, Settings, Tls},
@@ -54,7 +56,11 @@ impl Terms {
     /// Reads the certificate; relative paths are looked up below `base`, the folder of `proxy.toml`.
     pub fn read(settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
         Ok(Self {
-            tls: settings.tls.as_ref().map(|tls| tls.acceptor(base)).transpose()?,
+            tls: settings
+                .tls
+                .as_ref()
+                .map(|tls| tls.acceptor_beside(&settings.certificates, base))
+                .transpose()?,
             limits: limits::Limits::new(settings)?,
             places: Places::new(
                 descriptors::affordable(settings.max_connections),

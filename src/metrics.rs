@@ -7,20 +7,21 @@ mod catalogue;
 mod family;
 mod held;
 mod named;
+mod own;
 mod sinks;
 mod words;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap, btree_map::Entry},
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use prometheus::{Histogram, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Histogram, IntGauge, IntGaugeVec, Registry, TextEncoder, proto::MetricFamily};
 
 pub use self::family::{Family, Kind, Label, Values};
 pub use self::held::Held;
@@ -28,7 +29,8 @@ pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
-    named::{ByAddress, ByInterceptor, ByOperation, Named},
+    named::Named,
+    own::Own,
     sinks::{OfSink, of_sinks},
     words::{FAMILIES, TRIGGERS},
 };
@@ -49,6 +51,8 @@ pub const OWN: &str = "own";
 /// The names from the configuration that labels may have as values.
 #[derive(Clone, Debug, Default)]
 pub struct Known<'a> {
+    /// The name of the upstream that all this is of, where it has one.
+    pub upstream: Option<&'a str>,
     /// Every interceptor with its trigger.
     pub interceptors: Vec<(&'a str, Trigger)>,
     /// The names of all routes.
@@ -59,37 +63,27 @@ pub struct Known<'a> {
     pub sinks: Vec<&'a str>,
 }
 
-/// All series. Cheap to clone; clones count into the same.
+/// All series. Cheap to clone; clones count into the same. What is counted for an upstream is in series with its name, where it has
+/// one.
 #[derive(Clone)]
 pub struct Metrics {
-    series: Arc<Series>,
+    process: Arc<Process>,
+    own: Arc<Own>,
     named: Arc<Named>,
 }
 
-struct Series {
+/// What a process has once.
+struct Process {
     registry: Registry,
-    of_interceptors: ByInterceptor,
-    of_operations: ByOperation,
-    of_addresses: ByAddress,
+    /// What is counted for each upstream, by its name.
+    upstreams: Mutex<BTreeMap<Option<String>, Arc<Own>>>,
     config: IntGaugeVec,
     reloads: Tally,
     reload_refused: IntGauge,
     config_applied: IntGauge,
-    paused: Vec<IntGauge>,
-    denials: Tally,
     in_flight: IntGauge,
-    refusals: Tally,
+    misdirected: Tally,
     shed: Tally,
-    reissued: Tally,
-    wrapped: Tally,
-    unverified: Tally,
-    native: Tally,
-    sightings: Tally,
-    oversized: Tally,
-    upstream_duration: Histogram,
-    upstream_errors: Tally,
-    repeated: Tally,
-    fetches: Tally,
     audit_queue: IntGauge,
     audit_records: Tally,
     audit_failures: Tally,
@@ -104,43 +98,26 @@ struct Series {
     connections: IntGauge,
     accepted: Tally,
     handshakes: Tally,
-    key_since: IntGaugeVec,
-    key_next: IntGaugeVec,
     exports: Tally,
     spans_dropped: Tally,
 }
 
 impl Metrics {
-    /// Makes every series that there will be.
+    /// Makes every series that there will be, those of other upstreams left out.
     pub fn new(known: &Known<'_>) -> Self {
         let registry = Registry::new();
         let all = &registry;
         let version = [env!("CARGO_PKG_VERSION")];
         the::BUILD.gauges(all).with_label_values(&version).set(1);
-        let paused = the::PAUSED.gauges(all);
-        let series = Series {
-            of_interceptors: ByInterceptor::new(all),
-            of_operations: ByOperation::new(all),
-            of_addresses: ByAddress::new(all),
+        let process = Process {
+            upstreams: Mutex::default(),
             config: the::CONFIG.gauges(all),
             reloads: the::RELOADS.tally(all),
             reload_refused: the::RELOAD_REFUSED.gauge(all),
             config_applied: the::CONFIG_APPLIED.gauge(all),
-            paused: TRIGGERS.iter().map(|word| paused.with_label_values(&[word])).collect(),
-            denials: the::DENIALS.tally(all),
             in_flight: the::IN_FLIGHT.gauge(all),
-            refusals: the::REFUSALS.tally(all),
+            misdirected: the::MISDIRECTED.tally(all),
             shed: the::SHED.tally(all),
-            reissued: the::REISSUED.tally(all),
-            wrapped: the::WRAPPED_TOKENS.tally(all),
-            unverified: the::UNVERIFIED.tally(all),
-            native: the::NATIVE.tally(all),
-            sightings: the::SIGHTINGS.tally(all),
-            oversized: the::TOKEN_SIZE.tally(all),
-            upstream_duration: the::UPSTREAM_DURATION.histograms(all).with_label_values::<&str>(&[]),
-            upstream_errors: the::UPSTREAM_ERRORS.tally(all),
-            repeated: the::UPSTREAM_REPEATED.tally(all),
-            fetches: the::FETCHES.tally(all),
             audit_queue: the::AUDIT_QUEUE.gauge(all),
             audit_records: the::AUDIT_RECORDS.tally(all),
             audit_failures: the::AUDIT_FAILURES.tally(all),
@@ -156,50 +133,63 @@ impl Metrics {
             connections: the::CONNECTIONS.gauge(all),
             accepted: the::ACCEPTED.tally(all),
             handshakes: the::HANDSHAKES.tally(all),
-            key_since: the::KEY_SINCE.gauges(all),
-            key_next: the::KEY_NEXT.gauges(all),
             exports: the::EXPORTS.tally(all),
             spans_dropped: the::SPANS_DROPPED.tally(all),
             registry,
         };
-        let series = Arc::new(series);
-        let named = Named::new(
-            known,
-            &series.of_interceptors,
-            &series.of_operations,
-            &series.of_addresses,
-        );
+        Self::within(Arc::new(process), known)
+    }
+
+    /// For another upstream of the same process, or for the next configuration: everything goes on counting, and what is named anew
+    /// gets its series.
+    pub fn of(&self, known: &Known<'_>) -> Self {
+        Self::within(Arc::clone(&self.process), known)
+    }
+
+    fn within(process: Arc<Process>, known: &Known<'_>) -> Self {
+        let name = known.upstream.map(str::to_owned);
+        let own = {
+            let mut upstreams = process.upstreams();
+            let own = upstreams
+                .entry(name)
+                .or_insert_with(|| Arc::new(Own::new(known.upstream)));
+            Arc::clone(own)
+        };
+        let named = Named::new(known, &own.of_interceptors, &own.of_operations, &own.of_addresses);
         Self {
-            series,
+            process,
+            own,
             named: Arc::new(named),
         }
     }
 
-    /// For the next configuration: everything goes on counting, and what is named anew gets its series.
-    pub fn renamed(&self, known: &Known<'_>) -> Self {
-        let series = Arc::clone(&self.series);
-        let named = Arc::new(Named::new(
-            known,
-            &series.of_interceptors,
-            &series.of_operations,
-            &series.of_addresses,
-        ));
-        Self { series, named }
+    /// The upstreams of the configuration that runs are these; what was counted for others is not shown any more.
+    pub fn are_all<'m>(all: impl IntoIterator<Item = &'m Self>) {
+        let mut kept: Vec<&Arc<Own>> = Vec::new();
+        let mut processes = Vec::new();
+        for one in all {
+            one.named.forget_others(&one.own.of_interceptors, &one.own.of_addresses);
+            kept.push(&one.own);
+            processes.push(&one.process);
+        }
+        for process in processes {
+            process
+                .upstreams()
+                .retain(|_, own| kept.iter().any(|kept| Arc::ptr_eq(kept, own)));
+        }
     }
 
     /// The configuration with this revision runs since then, in seconds since 1970.
     pub fn applied(&self, environment: &str, revision: &str, since: i64) {
-        self.series.config.reset();
-        self.named
-            .forget_others(&self.series.of_interceptors, &self.series.of_addresses);
-        self.series.config.with_label_values(&[environment, revision]).set(1);
-        self.series.config_applied.set(since);
+        self.process.config.reset();
+        self.process.config.with_label_values(&[environment, revision]).set(1);
+        self.process.config_applied.set(since);
     }
 
     /// The configuration was loaded again: it was `applied`, found `unchanged`, or `refused`.
     pub fn reloaded(&self, outcome: &str) {
-        self.series.reloads.add(&[outcome]);
-        self.series.reload_refused.set((outcome == "refused").into());
+        self.process.reloads.add(&[outcome]);
+        self.process.reload_refused.set((outcome == "refused").into());
     }
 
     /// Every family that there is, in the order of the documentation.
@@ -209,10 +199,10 @@ impl Metrics {
 
     /// All series in Prometheus' text format, [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
-        let head = self.series.audit_head.load(Ordering::Relaxed);
-        self.series.sinks.values().for_each(|sink| sink.show(head));
+        let head = self.process.audit_head.load(Ordering::Relaxed);
+        self.process.sinks.values().for_each(|sink| sink.show(head));
         TextEncoder::new()
-            .encode_to_string(&self.series.registry.gather())
+            .encode_to_string(&self.process.gather())
             .unwrap_or_else(|e| {
                 tracing::error!(error = %e, "the metrics cannot be written: {e}");
                 String::new()
@@ -221,13 +211,18 @@ impl Metrics {
 
     /// A request whose answer has not begun.
     pub fn in_flight(&self) -> Held {
-        Held::of(&self.series.in_flight)
+        Held::of(&self.process.in_flight)
+    }
+
+    /// A request for a host that no upstream has.
+    pub fn misdirected(&self) {
+        self.process.misdirected.add(&[]);
     }
 
     /// A request that waits for interceptors.
     pub fn paused(&self, trigger: Trigger) -> Option<Held> {
         let place = TRIGGERS.iter().position(|word| *word == trigger.as_str())?;
-        self.series.paused.get(place).map(Held::of)
+        self.own.paused.get(place).map(Held::of)
     }
 
     /// An answer with this status, so long after the request.
@@ -254,7 +249,7 @@ impl Metrics {
             }
         }
         if let (Decision::Deny { .. }, Some(last)) = (&verdict.decision, verdict.consultations.last()) {
-            self.series.denials.add(&[trigger.as_str(), decider(last.decided_by)]);
+            self.own.denials.add(&[trigger.as_str(), decider(last.decided_by)]);
         }
     }
 
@@ -267,160 +262,183 @@ impl Metrics {
 
     /// An answer of our own making; `fault` is one of the catalogue's words.
     pub fn refused(&self, fault: &str) {
-        self.series.refusals.add(&[fault]);
+        self.own.refusals.add(&[fault]);
     }
 
     /// A request was one too many for a limit: `requests`, `paused`, `bodies`.
     pub fn shed(&self, limit: &str) {
-        self.series.shed.add(&[limit]);
+        self.process.shed.add(&[limit]);
     }
 
     /// An `access_token`, `id_token`, `statement` or `logout_token` was signed again.
     pub fn reissued(&self, token: &str) {
-        self.series.reissued.add(&[token]);
+        self.own.reissued.add(&[token]);
     }
 
     /// An `access_token` or `refresh_token` was sealed into a token of ours.
     pub fn wrapped(&self, token: &str) {
-        self.series.wrapped.add(&[token]);
+        self.own.wrapped.add(&[token]);
     }
 
     /// A token of the upstream did not verify.
     pub fn unverified(&self) {
-        self.series.unverified.add(&[]);
+        self.own.unverified.add(&[]);
     }
 
     /// A client presented a token of the upstream's own: it was `refused` or `taken`.
     pub fn native(&self, outcome: &str) {
-        self.series.native.add(&[outcome]);
+        self.own.native.add(&[outcome]);
     }
 
     /// A token of the upstream's own was found on its way out: it was `blocked` or `passed`.
     pub fn sighted(&self, outcome: &str) {
-        self.series.sightings.add(&[outcome]);
+        self.own.sightings.add(&[outcome]);
     }
 
     /// An `access_token` or `id_token` is longer than is wise.
     pub fn oversized(&self, token: &str) {
-        self.series.oversized.add(&[token]);
+        self.own.oversized.add(&[token]);
     }
 
     /// The upstream began to answer, or did not: `unreachable`, `timeout`, `broken`, `client`.
     pub fn upstream(&self, after: Duration, error: Option<&str>) {
         match error {
-            Some(error) => self.series.upstream_errors.add(&[error]),
-            None => self.series.upstream_duration.observe(after.as_secs_f64()),
+            Some(error) => self.own.upstream_errors.add(&[error]),
+            None => self.own.upstream_duration.observe(after.as_secs_f64()),
         }
     }
 
     /// Whether requests go to an address of the upstream.
     pub fn address_healthy(&self, address: &str, healthy: bool) {
-        self.series.of_addresses.healthy(address).set(healthy.into());
+        self.own.of_addresses.healthy(address).set(healthy.into());
     }
 
     /// A connection to an address of the upstream could not be made.
     pub fn address_failed(&self, address: &str) {
-        self.series.of_addresses.failures(address).inc();
+        self.own.of_addresses.failures(address).inc();
     }
 
     /// A request without a body was sent again, since its connection was being closed.
     pub fn repeated(&self) {
-        self.series.repeated.add(&[]);
+        self.own.repeated.add(&[]);
     }
 
     /// A `discovery` document or the `keys` were fetched.
     pub fn fetched(&self, document: &str, well: bool) {
-        self.series.fetches.add(&[document, outcome(well)]);
+        self.own.fetches.add(&[document, outcome(well)]);
     }
 
     /// A verdict that waits for the audit's disk.
     pub fn queued(&self) -> Held {
-        Held::of(&self.series.audit_queue)
+        Held::of(&self.process.audit_queue)
     }
 
     /// A write of the audit: so many records are on disk now, or none when it failed.
     pub fn written(&self, records: Option<usize>, took: Duration) {
-        self.series.audit_commit_duration.observe(took.as_secs_f64());
-        self.series.audit_failing.set(records.is_none().into());
+        self.process.audit_commit_duration.observe(took.as_secs_f64());
+        self.process.audit_failing.set(records.is_none().into());
         match records {
-            Some(records) => self.series.audit_records.add_many(&[], records as u64),
-            None => self.series.audit_failures.add(&[]),
+            Some(records) => self.process.audit_records.add_many(&[], records as u64),
+            None => self.process.audit_failures.add(&[]),
         }
     }
 
     /// The audit's store was opened again after a failure.
     pub fn audit_is_back(&self) {
-        self.series.audit_failing.set(0);
+        self.process.audit_failing.set(0);
     }
 
     /// What waits in the audit's spool: so many records and bytes, the first since then, in seconds since 1970; all 0 when nothing waits.
     pub fn spooled(&self, records: u64, bytes: u64, since: i64) {
         let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
-        self.series.spooled_records.set(number(records));
-        self.series.spooled_bytes.set(number(bytes));
-        self.series.spooled_since.set(since);
+        self.process.spooled_records.set(number(records));
+        self.process.spooled_bytes.set(number(bytes));
+        self.process.spooled_since.set(since);
     }
 
     /// The number of the audit's last record.
     pub fn audit_head(&self, seq: u64) {
-        self.series.audit_head.store(seq, Ordering::Relaxed);
+        self.process.audit_head.store(seq, Ordering::Relaxed);
     }
 
     /// A sink of the audit begins behind the record with this number.
     pub fn sink_begins(&self, sink: &str, at: u64) {
-        if let Some(series) = self.series.sinks.get(sink) {
+        if let Some(series) = self.process.sinks.get(sink) {
             series.begin(at);
         }
     }
 
     /// A sink is done with the records up to this number; they were `delivered` or `missed`.
     pub fn sink_came_to(&self, sink: &str, at: u64, outcome: &str) {
-        if let Some(series) = self.series.sinks.get(sink) {
+        if let Some(series) = self.process.sinks.get(sink) {
             series.come_to(at, outcome);
         }
     }
 
     /// A delivery of a sink failed.
     pub fn sink_failed(&self, sink: &str) {
-        if let Some(series) = self.series.sinks.get(sink) {
+        if let Some(series) = self.process.sinks.get(sink) {
             series.fail();
         }
     }
 
     /// A connection that was accepted.
     pub fn connected(&self) -> Held {
-        self.series.accepted.add(&["accepted"]);
-        Held::of(&self.series.connections)
+        self.process.accepted.add(&["accepted"]);
+        Held::of(&self.process.connections)
     }
 
     /// A connection that was one too many for its address.
     pub fn turned_away(&self) {
-        self.series.accepted.add(&["refused"]);
+        self.process.accepted.add(&["refused"]);
     }
 
     /// A TLS handshake that failed.
     pub fn handshake_failed(&self) {
-        self.series.handshakes.add(&[]);
+        self.process.handshakes.add(&[]);
     }
 
     /// A batch of spans went to the collector, or did not.
     pub fn exported(&self, well: bool) {
-        self.series.exports.add(&[outcome(well)]);
+        self.process.exports.add(&[outcome(well)]);
     }
 
     /// So many spans are lost: `queue_full`, `not_sent`.
     pub fn spans_dropped(&self, reason: &str, count: usize) {
-        self.series.spans_dropped.add_many(&[reason], count as u64);
+        self.process.spans_dropped.add_many(&[reason], count as u64);
     }
 
     /// When the key of a kind began to sign, and when the next one will, in seconds since 1970.
     pub fn signing_key(&self, family: &str, since: i64, next: Option<i64>) {
         debug_assert!(FAMILIES.contains(&family), "{family} is not in the catalogue");
-        self.series.key_since.with_label_values(&[family]).set(since);
-        self.series
+        self.own.key_since.with_label_values(&[family]).set(since);
+        self.own
             .key_next
             .with_label_values(&[family])
             .set(next.unwrap_or_default());
+    }
+}
+
+impl Process {
+    fn upstreams(&self) -> MutexGuard<'_, BTreeMap<Option<String>, Arc<Own>>> {
+        self.upstreams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The families of the process and of all upstreams, each once.
+    fn gather(&self) -> Vec<MetricFamily> {
+        let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
+        let own: Vec<_> = self
+            .upstreams()
+            .values()
+            .flat_map(|own| own.registry.gather())
+            .collect();
+        for mut family in self.registry.gather().into_iter().chain(own) {
+            match families.entry(family.name().to_owned()) {
+                Entry::Occupied(mut known) => known.get_mut().mut_metric().append(family.mut_metric()),
+                Entry::Vacant(place) => drop(place.insert(family)),
+            }
+        }
+        families.into_values().collect()
     }
 }
 

@@ -17,8 +17,8 @@ use self::{
 use crate::{
     clock::Clock,
     config::{Config, ConfigErrors},
-    dashboard::{self, Dashboard, Ended, Installation, Reloading},
-    gate::Gate,
+    dashboard::{self, Behind, Dashboard, Ended, Installation, Reloading},
+    gate::{Gate, Gates},
     lifecycle::{Lifecycle, Signals},
     listen::Settings,
     misconfigured::Misconfigured,
@@ -31,7 +31,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// The first address of the dashboard, with its port.
     pub admin: SocketAddr,
-    gate: Arc<ArcSwap<Gate>>,
+    gates: Arc<ArcSwap<Gates>>,
     reloading: Reloading,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -40,7 +40,7 @@ pub struct Running {
 impl Running {
     /// The metrics as they are now, in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        self.gate.load().scrape()
+        self.gates.load().scrape()
     }
 
     /// The way to load the configuration again.
@@ -75,24 +75,27 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigError
     let (lifecycle, reloading) = Lifecycle::new(config, clock.clone());
     let server = Server::start(Arc::new(config.clone()), clock, &stop, reloading.clone()).await?;
     let (address, admin) = (server.public.address, server.admin.address);
-    tracing::info!(
-        %address,
-        admin.address = %admin,
-        public_url = %config.listen.public_url,
-        upstream = %config.upstream.url,
-        preset = %config.upstream.preset,
-        interceptors = config.interceptors.len(),
-        revision = %config.revision,
-        "serving {} on {address}, in front of {}; the dashboard is on {admin}",
-        config.listen.public_url,
-        config.upstream.url,
-    );
-    let gate = Arc::clone(&server.gate);
+    for one in config.each() {
+        tracing::info!(
+            %address,
+            admin.address = %admin,
+            public_url = %one.listen.public_url,
+            upstream.name = one.name(),
+            upstream = %one.upstream.url,
+            preset = %one.upstream.preset,
+            interceptors = one.interceptors.len(),
+            revision = %one.revision,
+            "serving {} on {address}, in front of {}; the dashboard is on {admin}",
+            one.listen.public_url,
+            one.upstream.url,
+        );
+    }
+    let gates = Arc::clone(&server.gates);
     let serving = tokio::spawn(lifecycle.run(server, stop.clone()));
     Ok(Running {
         address,
         admin,
-        gate,
+        gates,
         reloading,
         stop,
         serving,
@@ -105,7 +108,7 @@ pub(crate) struct Server {
     config: Arc<Config>,
     clock: Clock,
     started: Timestamp,
-    gate: Arc<ArcSwap<Gate>>,
+    gates: Arc<ArcSwap<Gates>>,
     dashboard: Arc<ArcSwap<Dashboard>>,
     public: Front,
     admin: Front,
@@ -117,7 +120,7 @@ pub(crate) struct Server {
 /// A configuration that is ready to take the place of another: nothing can go wrong any more.
 pub(crate) struct Ready {
     config: Arc<Config>,
-    gate: Arc<Gate>,
+    gates: Arc<Gates>,
     dashboard: Dashboard,
     public: Place,
     admin: Place,
@@ -131,10 +134,10 @@ impl Server {
         reloading: Reloading,
     ) -> Result<Self, ConfigErrors> {
         let wrong = |findings: Vec<Misconfigured>| config.errors(&findings);
-        let gate = build(&config, clock.clone(), None).map_err(wrong)?;
+        let gates = build(&config, clock.clone(), None)?;
         let (started, ended) = (clock.now(), Ended::default());
         let fronts = async {
-            let public = Bound::bind(&config.listen, &config.base, "listen.").await?;
+            let public = Bound::bind(&config.listener(), &config.base, "listen.").await?;
             let admin = Bound::bind(&admin_settings(&config), &config.base, "admin.").await?;
             let about = About {
                 address: public.address,
@@ -143,22 +146,21 @@ impl Server {
                 reloading: &reloading,
                 ended: &ended,
             };
-            let dashboard = dashboard(&config, &gate, clock.clone(), &about)?;
+            let dashboard = dashboard(&config, &gates, clock.clone(), &about)?;
             Ok((public, admin, dashboard))
         };
         let (public, admin, dashboard) = match fronts.await {
             Ok(fronts) => fronts,
             Err(findings) => {
-                gate.drain().await;
+                gates.drain().await;
                 return Err(wrong(findings));
             }
         };
-        gate.metrics
-            .applied(&config.environment, &config.revision, started.as_second());
-        let gate = Arc::new(ArcSwap::new(gate));
+        gates.applied(&config.environment, &config.revision, started.as_second());
+        let gates = Arc::new(ArcSwap::new(gates));
         let dashboard = Arc::new(ArcSwap::from_pointee(dashboard));
         let public = {
-            let (current, metrics) = (Arc::clone(&gate), gate.load().metrics.clone());
+            let (current, metrics) = (Arc::clone(&gates), gates.load().first().metrics.clone());
             Front::open(public, metrics, move |request, peer| {
                 current.load_full().serve(request, peer)
             })
@@ -173,7 +175,7 @@ impl Server {
             config,
             clock,
             started,
-            gate,
+            gates,
             dashboard,
             public,
             admin,
@@ -188,29 +190,33 @@ impl Server {
         &self.config
     }
 
-    /// The gate that is served.
-    pub(crate) fn gate(&self) -> Arc<Gate> {
-        self.gate.load_full()
+    /// The gates that are served.
+    pub(crate) fn gates(&self) -> Arc<Gates> {
+        self.gates.load_full()
     }
 
     /// Builds everything of another configuration; nothing changes yet.
     ///
     /// # Errors
     /// Whatever cannot be built.
-    pub(crate) async fn prepare(&self, config: Arc<Config>) -> Result<Ready, Vec<Misconfigured>> {
+    pub(crate) async fn prepare(&self, config: Arc<Config>) -> Result<Ready, ConfigErrors> {
+        let wrong = |findings: Vec<Misconfigured>| config.errors(&findings);
         let before = Before {
             config: Arc::clone(&self.config),
-            gate: self.gate(),
+            gates: self.gates(),
         };
         let (building, clock) = (Arc::clone(&config), self.clock.clone());
         // Keys and certificates are read and judged: requests do not wait for that.
         let built = tokio::task::spawn_blocking(move || build(&building, clock, Some(&before))).await;
-        let gate = built.unwrap_or_else(|e| Err(vec![Misconfigured::new("", format!("building it failed: {e}"))]))?;
-        let public = self.public.place(&config.listen, &config.base, "listen.").await?;
-        let admin = self
-            .admin
-            .place(&admin_settings(&config), &config.base, "admin.")
-            .await?;
+        let gates = built.unwrap_or_else(|e| {
+            let failed = Misconfigured::new("", format!("building it failed: {e}"));
+            Err(config.errors(&[failed]))
+        })?;
+        let listen = config.listener();
+        let public = self.public.place(&listen, &config.base, "listen.");
+        let public = public.await.map_err(wrong)?;
+        let admin = admin_settings(&config);
+        let admin = self.admin.place(&admin, &config.base, "admin.").await.map_err(wrong)?;
         let about = About {
             address: public.address(),
             started: self.started,
@@ -218,10 +224,10 @@ impl Server {
             reloading: &self.reloading,
             ended: &self.ended,
         };
-        let dashboard = dashboard(&config, &gate, self.clock.clone(), &about)?;
+        let dashboard = dashboard(&config, &gates, self.clock.clone(), &about).map_err(wrong)?;
         Ok(Ready {
             config,
-            gate,
+            gates,
             dashboard,
             public,
             admin,
@@ -232,11 +238,10 @@ impl Server {
     pub(crate) fn apply(&mut self, ready: Ready) {
         let since = self.clock.now().as_second();
         ready
-            .gate
-            .metrics
+            .gates
             .applied(&ready.config.environment, &ready.config.revision, since);
         self.config = ready.config;
-        self.gate.store(ready.gate);
+        self.gates.store(ready.gates);
         self.dashboard.store(Arc::new(ready.dashboard));
         self.public.take(ready.public);
         self.admin.take(ready.admin);
@@ -245,7 +250,7 @@ impl Server {
     /// Lets requests in flight finish, and closes everything. The dashboard goes last, so that it can be watched how the rest ends.
     pub(crate) async fn end(self) {
         self.public.close().await;
-        self.gate.load_full().drain().await;
+        self.gates.load_full().drain().await;
         self.admin.close().await;
     }
 }
@@ -261,11 +266,10 @@ struct About<'a> {
 
 fn dashboard(
     config: &Arc<Config>,
-    gate: &Arc<Gate>,
+    gates: &Arc<Gates>,
     clock: Clock,
     about: &About<'_>,
 ) -> Result<Dashboard, Vec<Misconfigured>> {
-    let lines = Arc::clone(config);
     let secrets = config
         .tokens
         .capsule_secrets(&config.base)
@@ -273,18 +277,16 @@ fn dashboard(
     // The oldest, so that a new one does not end anybody's session.
     let secret = secrets.into_iter().next().map(|timed| timed.secret);
     let secret = secret.ok_or_else(|| vec![Misconfigured::new("tokens.capsule_secret", "there is none")])?;
+    let mut behind = config.each().zip(gates.each()).map(|(one, gate)| behind(one, gate));
+    let first = behind.next().ok_or_else(Vec::new)?;
     let parts = dashboard::Parts {
-        gate: gate.preview(),
+        first,
+        others: behind.collect(),
         installation: Installation {
             environment: config.environment.clone(),
             file: config.file().to_owned(),
             revision: config.revision.clone(),
-            public_url: config.listen.public_url.clone(),
             address: about.address.to_string(),
-            upstream: config.upstream.url.clone(),
-            preset: config.upstream.preset.clone(),
-            own_routes: config.routes.iter().map(|route| route.name.clone()).collect(),
-            origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
             description: serde_json::to_value(config.description()).unwrap_or_default(),
         },
         audit: config.audit.clone(),
@@ -298,6 +300,23 @@ fn dashboard(
         ended: about.ended.clone(),
     };
     Dashboard::build(&config.admin, parts)
+}
+
+fn behind(config: &Config, gate: &Arc<Gate>) -> Behind {
+    let lines = config.clone();
+    Behind {
+        name: config.name().map(str::to_owned),
+        gate: gate.preview(),
+        public_url: config.listen.public_url.clone(),
+        hosts: gate.outside.all_spellings(),
+        url: config.upstream.url.clone(),
+        preset: config.upstream.preset.clone(),
+        own_routes: config.routes.iter().map(|route| route.name.clone()).collect(),
+        places: (0..config.interceptors.len())
+            .map(|index| config.place_of_interceptor(index))
+            .collect(),
+        origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
+    }
 }
 
 fn admin_settings(config: &Config) -> Settings {

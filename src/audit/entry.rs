@@ -61,6 +61,9 @@ pub struct Entry {
     /// The trace id of `traceparent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// The name of the upstream, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<String>,
     /// The trigger that fired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
@@ -179,6 +182,7 @@ impl Entry {
             kind,
             request_id: String::new(),
             trace_id: None,
+            upstream: None,
             trigger: None,
             operation: None,
             realm: None,

@@ -254,6 +254,7 @@ const SECTIONS: [(&str, &[&str]); 4] = [
         &[
             "trigger",
             "operation",
+            "upstream",
             "realm",
             "client_id",
             "user_id",

@@ -162,7 +162,7 @@ impl fmt::Debug for Settings {
 }
 
 /// What a record is found, counted and checked by.
-const FIXED: [&str; 19] = [
+const FIXED: [&str; 20] = [
     "seq",
     "id",
     "time",
@@ -173,6 +173,7 @@ const FIXED: [&str; 19] = [
     "failure.kind",
     "failure.detail",
     "interceptor",
+    "upstream",
     "request_id",
     "status",
     "attempts",

@@ -60,7 +60,7 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Result<Outcome, Stop> {
-    let kept = Kept::load(config, std::env::vars_os())?;
+    let kept = Kept::shared(config, std::env::vars_os())?;
     let now = Timestamp::now();
     let read = || -> Result<Outcome, ReadError> {
         let reader = Reader::open(&kept.audit, &kept.base)?;

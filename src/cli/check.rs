@@ -38,27 +38,47 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
         "configuration",
         format!("{}, revision {}", config.file(), config.revision),
     )?;
-    local::listener(config, &mut findings)?;
-    local::keys(config, &mut findings)?;
-    local::nets(config, &mut findings)?;
-    local::audit(config, &mut findings)?;
+    for one in config.each() {
+        local::public_url(one, findings.about(one))?;
+    }
+    for one in config.each() {
+        local::tls(one, findings.about(one))?;
+    }
+    for one in config.each() {
+        local::keys(one, findings.about(one))?;
+    }
+    findings.about_all().errors("keys", config.shared_keys())?;
+    for one in config.each() {
+        local::nets(one, findings.about(one))?;
+    }
+    local::audit(config, findings.about_all())?;
     local::dashboard(config, &mut findings)?;
-    local::page(config, &mut findings)?;
-    local::geo(config, &mut findings)?;
+    for one in config.each() {
+        local::page(one, findings.about(one))?;
+    }
+    local::geo(config, findings.about_all())?;
     local::telemetry(config, &mut findings)?;
     let interceptors = local::interceptors(config, &mut findings)?;
-    local::lock_out(config, &mut findings)?;
-    local::saml(config, &mut findings)?;
-    let preset = local::preset(config, &mut findings)?;
+    let mut presets = Vec::new();
+    for one in config.each() {
+        let findings = findings.about(one);
+        local::lock_out(one, findings)?;
+        local::saml(one, findings)?;
+        presets.push(local::preset(one, findings)?);
+    }
     if arguments.offline {
-        findings.note("network", "not looked at: `--offline`")?;
+        findings.about_all().note("network", "not looked at: `--offline`")?;
     } else {
         block_on(async {
-            service::note(config, &mut findings)?;
-            if let Some(preset) = &preset {
-                upstream::check(config, preset, &arguments.realm, &mut findings).await?;
+            for (one, preset) in config.each().zip(&presets) {
+                let findings = findings.about(one);
+                service::note(one, findings)?;
+                if let Some(preset) = preset {
+                    upstream::check(one, preset, &arguments.realm, findings).await?;
+                }
             }
-            endpoint::check(config, interceptors.as_ref(), arguments.call, &mut findings).await
+            let findings = findings.about_all();
+            endpoint::check(config, interceptors.as_ref(), arguments.call, findings).await
         })??;
     }
     findings.summary()

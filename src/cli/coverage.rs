@@ -8,7 +8,7 @@ use std::{io::Write, path::Path};
 use clap::Args;
 
 use super::{
-    load,
+    load, named,
     outcome::{Outcome, Stop},
 };
 use crate::preset::Preset;
@@ -18,6 +18,9 @@ pub(super) struct Arguments {
     /// A preset by itself; what the configuration makes of its own, if left out
     #[arg(long, value_name = "NAME")]
     preset: Option<String>,
+    /// One upstream of several, by its name; all of them, if left out
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["preset", "all"])]
+    upstream: Option<String>,
     /// Every built-in preset: the text of docs/COVERAGE.md
     #[arg(long, conflicts_with = "preset")]
     all: bool,
@@ -38,10 +41,22 @@ pub(super) fn run(config: &Path, arguments: &Arguments, out: &mut impl Write) ->
         return Ok(Outcome::Well);
     }
     let config = load(config)?;
-    let preset =
-        Preset::load(&config.upstream.preset, &config.base, &config.routes).map_err(|wrong| config.errors([&wrong]))?;
-    table::write(&preset, |route| config.is_in_force(route), out)?;
-    open::write(&config, &preset, out)?;
+    let chosen: Vec<_> = match &arguments.upstream {
+        Some(name) => vec![named(&config, name)?],
+        None => config.each().collect(),
+    };
+    for (at, one) in chosen.into_iter().enumerate() {
+        if at > 0 {
+            writeln!(out)?;
+        }
+        if let Some(name) = one.name().filter(|_| config.has_several()) {
+            writeln!(out, "# Upstream `{name}`, {}\n", one.listen.public_url)?;
+        }
+        let preset = Preset::load(&one.upstream.preset, &one.base, &one.routes);
+        let preset = preset.map_err(|wrong| one.errors([&wrong]))?;
+        table::write(&preset, |route| one.is_in_force(route), out)?;
+        open::write(one, &preset, out)?;
+    }
     Ok(Outcome::Well)
 }
 

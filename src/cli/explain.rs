@@ -30,6 +30,9 @@ pub(super) struct Arguments {
     /// Its URL, or its path and query
     #[arg(required_unless_present = "record")]
     url: Option<Uri>,
+    /// The upstream, by its name; left out, that of the URL's host, or all of them where the URL has none
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
     /// A recording of a browser (HAR, or `-` for the standard input): which of its requests no route fits though they look like a
     /// signup, an invitation or tokens, each with a `[[route]]` for it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "url", "form", "json", "header"])]
@@ -47,6 +50,50 @@ pub(super) struct Arguments {
 
 /// Prints which route it is and who would be asked. The answer is no where the request would be refused.
 pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) -> Result<Outcome, Stop> {
+    let host = arguments
+        .url
+        .as_ref()
+        .and_then(Uri::authority)
+        .map(|host| host.as_str());
+    let chosen = match &arguments.upstream {
+        Some(name) => vec![super::named(config, name)?],
+        None if arguments.record.is_some() && config.has_several() => {
+            return Err(Stop::Usage(
+                "which upstream is the recording of? Say it with `--upstream NAME`".to_owned(),
+            ));
+        }
+        None => config.of_host(host),
+    };
+    if chosen.is_empty() {
+        writeln!(
+            out,
+            "refused       421, before anything is asked: no upstream has the host `{}`",
+            host.unwrap_or_default()
+        )?;
+        return Ok(Outcome::No);
+    }
+    let mut outcome = Outcome::Well;
+    for (at, one) in chosen.into_iter().enumerate() {
+        if at > 0 {
+            writeln!(out)?;
+        }
+        if explain_one(one, config.has_several(), arguments, out)? == Outcome::No {
+            outcome = Outcome::No;
+        }
+    }
+    Ok(outcome)
+}
+
+/// What would become of it at one upstream.
+fn explain_one(
+    config: &Config,
+    has_several: bool,
+    arguments: &Arguments,
+    out: &mut impl Write,
+) -> Result<Outcome, Stop> {
+    if let Some(name) = config.name().filter(|_| has_several) {
+        writeln!(out, "upstream      {name}, {}", config.listen.public_url)?;
+    }
     let preset = config.preset().map_err(|wrong| config.errors([&wrong]))?;
     let base: Option<Uri> = config.upstream.url.parse().ok();
     let preset = preset.below(base.as_ref().map_or("", |uri| uri.path().trim_end_matches('/')));

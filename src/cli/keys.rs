@@ -38,35 +38,45 @@ pub(super) enum Command {
 
 pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Result<Outcome, Stop> {
     let now = Timestamp::now();
-    match command {
-        Command::Init => {
-            let kept = if config.exists() {
-                Kept::load(config, std::env::vars_os())?
-            } else {
-                writeln!(out, "There is no `{}`; the default places are used.", config.display())?;
-                Kept::defaults(config)
-            };
-            init(&kept, now, out)
+    let all = if matches!(command, Command::Init) && !config.exists() {
+        writeln!(out, "There is no `{}`; the default places are used.", config.display())?;
+        vec![Kept::defaults(config)]
+    } else {
+        Kept::load(config, std::env::vars_os())?
+    };
+    for (at, kept) in all.iter().enumerate() {
+        if let Some(name) = kept.name().filter(|_| all.len() > 1) {
+            let gap = if at > 0 { "\n" } else { "" };
+            writeln!(out, "{gap}Upstream `{name}`:")?;
         }
+        one(kept, &command, now, out)?;
+    }
+    if matches!(command, Command::Init) {
+        writeln!(
+            out,
+            "\nAll replicas share these files. Keep a copy: without them no issued token can be used."
+        )?;
+    }
+    Ok(Outcome::Well)
+}
+
+/// What the command does for one upstream.
+fn one(kept: &Kept, command: &Command, now: Timestamp, out: &mut impl Write) -> Result<(), Stop> {
+    match command {
+        Command::Init => init(kept, now, out),
         Command::List => {
-            let kept = Kept::load(config, std::env::vars_os())?;
             let ring = kept.tokens.ring(&kept.base).map_err(|wrong| kept.errors([&wrong]))?;
             table(&ring.list(now), out)?;
-            secrets(&kept, now, out)?;
-            Ok(Outcome::Well)
+            secrets(kept, now, out)
         }
         Command::Rotate { publish_first, capsule } => {
-            let kept = Kept::load(config, std::env::vars_os())?;
             let before = publish_first.unwrap_or(kept.tokens.publish_before);
-            if capsule {
-                rotate_secret(&kept, now, before, out)?;
-            } else {
-                rotate_keys(&kept, before, out)?;
+            match capsule {
+                true => rotate_secret(kept, now, before, out),
+                false => rotate_keys(kept, before, out),
             }
-            Ok(Outcome::Well)
         }
         Command::Prune => {
-            let kept = Kept::load(config, std::env::vars_os())?;
             let pruned = kept.tokens.ring(&kept.base).and_then(|ring| ring.prune(now));
             let pruned = pruned.map_err(|wrong| kept.errors([&wrong]))?;
             for file in &pruned {
@@ -75,7 +85,7 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
             if pruned.is_empty() {
                 writeln!(out, "Every key is still published; nothing was deleted.")?;
             }
-            Ok(Outcome::Well)
+            Ok(())
         }
     }
 }
@@ -144,7 +154,7 @@ fn secrets(kept: &Kept, now: Timestamp, out: &mut impl Write) -> Result<(), Stop
     Ok(())
 }
 
-fn init(kept: &Kept, now: Timestamp, out: &mut impl Write) -> Result<Outcome, Stop> {
+fn init(kept: &Kept, now: Timestamp, out: &mut impl Write) -> Result<(), Stop> {
     let stop = |wrong: Misconfigured| Stop::Config(kept.errors([&wrong]));
     let folder = folder(kept);
     let ring = match kept.tokens.ring(&kept.base) {
@@ -174,12 +184,7 @@ fn init(kept: &Kept, now: Timestamp, out: &mut impl Write) -> Result<Outcome, St
         )?,
     }
     writeln!(out)?;
-    table(&ring.list(now), out)?;
-    writeln!(
-        out,
-        "\nAll replicas share these files. Keep a copy: without them no issued token can be used."
-    )?;
-    Ok(Outcome::Well)
+    table(&ring.list(now), out)
 }
 
 fn table(keys: &[Listed], out: &mut impl Write) -> Result<(), Stop> {

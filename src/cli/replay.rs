@@ -81,7 +81,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) 
 
 fn interceptors(config: &Config, arguments: &Arguments) -> Result<Interceptors, Stop> {
     let name = arguments.query.interceptor.as_deref();
-    let mut settings = config.interceptors.clone();
+    let mut settings = config.all_interceptors();
     let mut given = None;
     if arguments.endpoint != CURRENT {
         // Without a name, the events and credentials of every interceptor would go to one that is meant for one of them.
@@ -99,7 +99,7 @@ fn interceptors(config: &Config, arguments: &Arguments) -> Result<Interceptors, 
     let interceptors = interceptors.map_err(|findings| {
         match findings.iter().find(|finding| Some(&finding.key) == given.as_ref()) {
             Some(finding) => Stop::Usage(format!("`--endpoint`: {}", finding.message)),
-            None => config.errors(&findings).into(),
+            None => config.errors_in_file(&findings).into(),
         }
     })?;
     match name {

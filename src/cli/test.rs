@@ -75,12 +75,12 @@ enum Expected {
 /// endpoint gave a verdict of its own; with cases, when all are met.
 pub(super) fn run(config: &Config, arguments: &Arguments, out: &mut impl Write) -> Result<Outcome, Stop> {
     let interceptors = Interceptors::build(
-        &config.interceptors,
+        &config.all_interceptors(),
         config.consult_budget,
         &config.base,
         Clock::system(),
     )
-    .map_err(|findings| config.errors(&findings))?;
+    .map_err(|findings| config.errors_in_file(&findings))?;
     let cases = Cases::new(&config.test, &config.base);
     if arguments.case.is_some() || arguments.all {
         return cases::run(config, &interceptors, &cases, arguments, out);

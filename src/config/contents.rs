@@ -11,7 +11,10 @@ use std::{
 
 use ring::{digest, hmac};
 
-use super::{Config, files};
+use super::{
+    Config,
+    files::{self, Named},
+};
 
 /// A SHA-256 digest. Never shown: it is enough to try out what a short secret is.
 type Digest = [u8; 32];
@@ -38,10 +41,15 @@ impl Contents {
     /// What is in the files now.
     pub fn look(&mut self, config: &Config) -> Snapshot {
         let own = (String::new(), self.digest(Path::new(config.file())));
-        let named = config.named_files().into_iter();
-        let named = named.map(|named| (named.key, self.digest(&named.path)));
-        let found: Vec<_> = named.collect();
-        Snapshot(std::iter::once(own).chain(found).collect())
+        let mut found = self.look_at(config.each());
+        found.0.extend([own]);
+        found
+    }
+
+    /// The same without the configuration's own file.
+    pub(super) fn look_at<'c>(&mut self, each: impl IntoIterator<Item = &'c Config>) -> Snapshot {
+        let named = each.into_iter().flat_map(Config::named_files);
+        Snapshot(named.map(|named| (named.in_file, self.digest(&named.path))).collect())
     }
 
     fn digest(&mut self, path: &Path) -> Option<Digest> {
@@ -91,6 +99,15 @@ impl Snapshot {
             .collect()
     }
 
+    /// The contents of these files, by the keys of the upstream that names them.
+    pub(super) fn of(&self, named: &[Named]) -> Self {
+        let known = named.iter().filter_map(|named| {
+            let digest = self.0.get(&named.in_file)?;
+            Some((named.key.clone(), *digest))
+        });
+        Self(known.collect())
+    }
+
     /// With this text in the configuration's own file: what was read, whatever is there by now.
     pub(super) fn with_own(mut self, text: &str) -> Self {
         self.0.insert(String::new(), Some(sha256(text.as_bytes())));
@@ -115,12 +132,11 @@ impl Config {
     /// the same contents. Both end in a dot.
     pub fn says_the_same(&self, section: &str, other: &Self, its_section: &str) -> bool {
         let below = |config: &'_ Self, prefix: &str| -> BTreeMap<String, String> {
-            let all = config.source.settings.iter();
+            let all = config.settings.iter();
             all.filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
                 .collect()
         };
-        below(self, section) == below(other, its_section)
-            && self.snapshot.below(section) == other.snapshot.below(its_section)
+        below(self, section) == below(other, its_section) && self.files.below(section) == other.files.below(its_section)
     }
 
     /// The key of fingerprints: whoever does not have the capsule secret cannot try out what a fingerprint was made from.
@@ -130,20 +146,28 @@ impl Config {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret.unwrap_or_default());
         hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, b"tollgate fingerprints").as_ref())
     }
+}
 
-    pub(super) fn fingerprint(&self) -> String {
-        let key = self.fingerprint_key();
-        let mut context = hmac::Context::with_key(&key);
-        context.update(self.source.text.as_bytes());
-        for (variable, value) in self.source.variables.iter().zip(&self.source.values) {
-            context.update(format!("\0{variable}={value}").as_bytes());
+/// A short fingerprint of the file, its variables and the files that decisions depend on, for all upstreams.
+pub(super) fn fingerprint(each: &[Config]) -> String {
+    let Some(first) = each.first() else {
+        return String::new();
+    };
+    let mut context = hmac::Context::with_key(&first.fingerprint_key());
+    context.update(first.source.text.as_bytes());
+    for (variable, value) in first.source.variables.iter().zip(&first.source.values) {
+        context.update(format!("\0{variable}={value}").as_bytes());
+    }
+    for (at, one) in each.iter().enumerate() {
+        if at > 0 {
+            context.update(format!("\0upstream {at}").as_bytes());
         }
-        for (key, digest) in self.snapshot.named().filter(|(key, _)| files::decides(key)) {
+        for (key, digest) in one.files.named().filter(|(key, _)| files::decides(key)) {
             context.update(format!("\0{key}\0").as_bytes());
             context.update(&digest.unwrap_or_default());
         }
-        hex(context.sign().as_ref(), 6)
     }
+    hex(context.sign().as_ref(), 6)
 }
 
 /// The first bytes in hex.

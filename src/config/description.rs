@@ -58,7 +58,7 @@ impl Config {
         self.described(&key).changes_since(&earlier.described(&key))
     }
 
-    /// The key of a change as it stands in the file, list items by index, for [`Config::errors`].
+    /// The key of a change as it stands in the file, list items by index.
     pub fn place_of(&self, change: &Change) -> String {
         let settings = self.source.settings.keys();
         let mut places = settings.filter(|key| self.readable(key) == change.key);

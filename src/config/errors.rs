@@ -25,8 +25,24 @@ impl ConfigErrors {
     /// The findings, sorted, none of them twice.
     pub(super) fn new(mut findings: Vec<Finding>) -> Self {
         findings.sort_by_key(|finding| finding.order);
-        findings.dedup();
-        Self(findings)
+        // The same mistake is found once for every upstream that it concerns, and others may stand between.
+        let mut seen: Vec<Finding> = Vec::new();
+        for finding in findings {
+            if !seen.contains(&finding) {
+                seen.push(finding);
+            }
+        }
+        Self(seen)
+    }
+
+    /// These and others.
+    pub(crate) fn and(self, others: Self) -> Self {
+        Self::new(self.0.into_iter().chain(others.0).collect())
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The mistakes one by one.

@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use super::tree::{self, Node};
 
 /// Settings that must be there or are often mistaken; `*` is the index of a list item.
-pub(super) const EXAMPLES: [(&str, &str); 49] = [
+pub(super) const EXAMPLES: [(&str, &str); 50] = [
     ("environment", "environment = \"prod-eu\""),
     ("consult_budget", "consult_budget = \"10s\""),
     (
@@ -25,6 +25,7 @@ pub(super) const EXAMPLES: [(&str, &str); 49] = [
         "upstream",
         "[upstream]\nurl = \"http://127.0.0.1:8080\"\npreset = \"generic\"",
     ),
+    ("upstream.name", "name = \"customers\""),
     ("upstream.url", "url = \"http://127.0.0.1:8080\""),
     (
         "upstream.addresses",

@@ -9,13 +9,15 @@ use super::Config;
 pub(super) struct Named {
     /// The key, as in `interceptor.0.secret.file`.
     pub(super) key: String,
+    /// The same in the file, which may have several upstreams.
+    pub(super) in_file: String,
     pub(super) path: PathBuf,
 }
 
 impl Config {
     /// Every file that is read for this configuration, itself left out: those that are there, and those that should be.
     pub(super) fn named_files(&self) -> Vec<Named> {
-        let settings = self.source.settings.iter();
+        let settings = self.settings.iter();
         let texts = settings
             .filter(|(key, _)| names_a_file(key))
             .filter_map(|(key, value)| {
@@ -26,6 +28,7 @@ impl Config {
             .filter(|(key, text)| key.as_str() != "upstream.preset" || text.ends_with(".toml"))
             .map(|(key, text)| Named {
                 key: key.clone(),
+                in_file: self.keys.in_file(key),
                 path: self.base.join(text),
             })
             .collect();
@@ -40,8 +43,10 @@ impl Config {
         let secrets = secrets.map(|(_, path)| ("tokens.capsule_secret", path));
         found.extend(own.chain(secrets).map(|(key, path)| {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let key = format!("{key}/{}", name.unwrap_or_default());
             Named {
-                key: format!("{key}/{}", name.unwrap_or_default()),
+                in_file: self.keys.in_file(&key),
+                key,
                 path,
             }
         }));

@@ -1,7 +1,7 @@
 //! Reads settings from the file and the environment, and finds as many mistakes at once as it can.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ffi::OsString,
     ops::Range,
 };
@@ -20,21 +20,41 @@ use super::{
     mask,
     source::Source,
     tree::{self, Entry, Node},
+    upstreams::{self, Keys, Mistake},
     words::{self, Kind, Words},
 };
 
 /// So many mistakes are told at once.
 const MOST: usize = 50;
 
-/// Reads `T` from the text of `source` with the variables of `environment` laid over it, and notes in `source` where
-/// each setting was written.
+/// What was read for one upstream.
+pub(super) struct Read<T> {
+    pub(super) value: T,
+    /// Where its keys stand in the file.
+    pub(super) keys: Keys,
+    /// Every value in effect as TOML has it, by its key.
+    pub(super) settings: BTreeMap<String, String>,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Everything that can be found wrong.
+    Whole,
+    /// Mistakes in the sections that are read; what upstreams have to do with each other may be unfinished.
+    Sections,
+}
+
+/// Reads a `T` for each upstream, one at least, from the text of `source` with the variables of `environment` laid over it, and
+/// notes in `source` where each setting was written.
 ///
 /// # Errors
 /// TOML that does not parse, and else every value that does not fit, each with its place.
 pub(super) fn read<T: DeserializeOwned>(
     source: &mut Source,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<T, ConfigErrors> {
+    extent: Extent,
+) -> Result<Vec<Read<T>>, ConfigErrors> {
     let text = source.text.clone();
     let (table, broken) = DeTable::parse_recoverable(&text);
     let mut root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
@@ -53,35 +73,55 @@ pub(super) fn read<T: DeserializeOwned>(
         .filter_map(|setting| setting.value.clone().ok())
         .collect();
     let (layers, refused) = Layers::over(&source.name, &mut root, &settings);
-    let drafts = refused.into_iter().map(|(span, message)| Draft {
+    let refused = refused.into_iter().map(|(span, message)| Draft {
         span: Some(span),
         message,
         hint: None,
     });
-    let drafts = drafts.collect();
+    let mut drafts: Vec<_> = refused.collect();
     source.layers = layers;
     source.entries = tree::entries(&root);
-
-    let mut peel = Peel {
-        source,
-        settings: &settings,
-        root,
-        drafts,
-        hidden: Vec::new(),
-        gone: HashSet::new(),
-    };
-    let read = peel.read();
-    let Peel {
-        drafts, hidden, root, ..
-    } = peel;
-    source.hidden.extend(hidden);
     source.settings = tree::leaves(&root);
-    match read {
-        Some(value) if drafts.is_empty() => Ok(value),
-        _ => Err(ConfigErrors::new(
-            drafts.into_iter().map(|draft| draft.finding(source)).collect(),
-        )),
+
+    let (shares, mistakes) = upstreams::shares(&root, source);
+    if extent == Extent::Whole {
+        drafts.extend(mistakes.into_iter().map(Draft::from));
     }
+    let mut found = Vec::new();
+    let mut hidden = Vec::new();
+    for share in shares {
+        let mut peel = Peel {
+            source,
+            settings: &settings,
+            root: share.root,
+            drafts: Vec::new(),
+            hidden: Vec::new(),
+            gone: HashSet::new(),
+        };
+        let value = peel.read();
+        let is_item = share.keys.in_file("upstream") != "upstream";
+        let own = peel.drafts.into_iter();
+        drafts.extend(own.map(|draft| if is_item { draft.of_an_item() } else { draft }));
+        hidden.append(&mut peel.hidden);
+        found.extend(value.map(|value| Read {
+            value,
+            keys: share.keys,
+            settings: tree::leaves(&peel.root),
+        }));
+    }
+    source.hidden.extend(hidden);
+    // What a variable says was read as what was wanted there.
+    for read in &found {
+        let settings = read.settings.iter();
+        let settings = settings.map(|(key, value)| (read.keys.in_file(key), value.clone()));
+        source.settings.extend(settings);
+    }
+    if drafts.is_empty() && !found.is_empty() {
+        return Ok(found);
+    }
+    Err(ConfigErrors::new(
+        drafts.into_iter().map(|draft| draft.finding(source)).collect(),
+    ))
 }
 
 /// A mistake that is shown when it is known what must be hidden.
@@ -91,7 +131,25 @@ struct Draft {
     hint: Option<String>,
 }
 
+impl From<Mistake> for Draft {
+    fn from(mistake: Mistake) -> Self {
+        Self {
+            span: Some(mistake.span),
+            message: mistake.message,
+            hint: mistake.hint,
+        }
+    }
+}
+
 impl Draft {
+    /// What is one of several upstreams is `[[upstream]]` in the file.
+    fn of_an_item(self) -> Self {
+        Self {
+            message: self.message.replace("`[upstream]`", "`[[upstream]]`"),
+            ..self
+        }
+    }
+
     fn finding(self, source: &Source) -> Finding {
         source.finding(self.span, self.message, self.hint)
     }
@@ -148,6 +206,7 @@ impl<'t> Peel<'_, 't> {
                 }
             }
             Kind::Unknown(key) => {
+                let raw = &beside(raw, &entry.path);
                 let words = words::unknown(raw, &entry.path, key);
                 if words.hide {
                     self.hidden.push(entry.value.clone());
@@ -221,6 +280,14 @@ impl<'t> Peel<'_, 't> {
             hint: words.hint,
         });
     }
+}
+
+/// The message about an unknown key, with the keys that are taken out before `serde` sees them.
+fn beside(raw: &str, path: &[String]) -> String {
+    let table = path.split_last().map_or(path, |(_, table)| table);
+    let more = upstreams::known_beside(table).into_iter();
+    let more: String = more.map(|key| format!(", `{key}`")).collect();
+    format!("{raw}{more}")
 }
 
 fn syntax_errors(source: &mut Source, broken: &[toml::de::Error]) -> ConfigErrors {

@@ -7,6 +7,7 @@ use super::{
     layers::{Layers, Origin},
     mask,
     tree::{Entry, KeyPath},
+    upstreams::Keys,
 };
 use crate::misconfigured::Misconfigured;
 
@@ -101,9 +102,19 @@ impl Source {
         finding
     }
 
-    /// Mistakes in values that could be read.
-    pub(super) fn errors<'m>(&self, findings: impl IntoIterator<Item = &'m Misconfigured>) -> ConfigErrors {
-        ConfigErrors::new(findings.into_iter().map(|wrong| self.misconfigured(wrong)).collect())
+    /// Mistakes in values that could be read, by the keys of one upstream's share.
+    pub(super) fn errors<'m>(
+        &self,
+        keys: &Keys,
+        findings: impl IntoIterator<Item = &'m Misconfigured>,
+    ) -> ConfigErrors {
+        let finding = |wrong: &Misconfigured| {
+            self.misconfigured(&Misconfigured {
+                key: keys.in_file(&wrong.key),
+                ..wrong.clone()
+            })
+        };
+        ConfigErrors::new(findings.into_iter().map(finding).collect())
     }
 
     /// A mistake in a value that could be read, at the line of its key or of the innermost table around it.

@@ -211,7 +211,8 @@ fn found_text(secret: bool, found: &str) -> String {
     }
 }
 
-fn listed(words: &[&str], last: &str) -> String {
+/// Words in ticks, one after the other.
+pub(super) fn listed(words: &[&str], last: &str) -> String {
     let ticked: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match ticked.split_last() {
         Some((end, [])) => end.clone(),

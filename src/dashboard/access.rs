@@ -106,6 +106,14 @@ impl Settings {
 impl Access {
     pub(super) fn build(settings: &Settings, parts: &Parts) -> Result<Self, Vec<Misconfigured>> {
         let Rules { hosts, token, login } = Rules::read(settings, &parts.base)?;
+        let named = settings.login.as_ref().and_then(|login| login.upstream.as_deref());
+        let known = std::iter::once(&parts.first).chain(&parts.others);
+        if let Some(name) = named.filter(|name| known.clone().all(|behind| behind.name.as_deref() != Some(name))) {
+            let message = format!("no upstream has the name `{}`", name.escape_debug());
+            let hint =
+                "write the `name` of the `[[upstream]]` whose accounts log in here, or leave it out for the first one";
+            return Err(vec![Misconfigured::new("admin.login.upstream", message).hint(hint)]);
+        }
         Ok(Self {
             open: settings.is_open(),
             sessions: Sessions::new(hosts.is_https(), parts.clock.clone(), parts.ended.clone()),

@@ -1,6 +1,7 @@
 //! What needs attention, the worst first, each with what to do.
 
 use super::{
+    behind::Behind,
     console::Console,
     frame::{moment, span},
 };
@@ -58,8 +59,10 @@ pub(super) async fn notices(console: &Console, hour: &Statistics) -> Vec<Notice>
     audit(console, &mut found);
     configuration(console, &mut found);
     interceptors(console, hour, &mut found);
-    keys(console, &mut found);
-    upstream(console, &mut found).await;
+    for behind in console.upstreams() {
+        keys(console, behind, &mut found);
+        upstream(behind, &mut found).await;
+    }
     found.sort_by_key(|notice| notice.level);
     found
 }
@@ -74,7 +77,7 @@ pub(super) fn unread(error: &ReadError) -> Notice {
 }
 
 fn audit(console: &Console, found: &mut Vec<Notice>) {
-    let health = console.gate.audit();
+    let health = console.first.gate.audit();
     if let Some(error) = health.failing {
         found.push(Notice::new(
             Level::Bad,
@@ -120,12 +123,13 @@ fn configuration(console: &Console, found: &mut Vec<Notice>) {
 }
 
 fn interceptors(console: &Console, hour: &Statistics, found: &mut Vec<Notice>) {
-    let all = console.gate.interceptors();
-    if !all.iter().any(|interceptor| interceptor.settings().enabled) {
+    let all = console.interceptors();
+    if !all.iter().any(|applied| applied.first.1.settings().enabled) {
         let text = "Add an [[interceptor]] to the configuration; until then every request goes on as if Tollgate were not there.";
         found.push(Notice::new(Level::Note, "Nobody is asked about anything", text));
     }
-    for interceptor in all.iter() {
+    for applied in &all {
+        let interceptor = applied.first.1;
         let name = interceptor.name();
         let of = |level, title: String, advice: &str| Notice {
             link: page_of(name),
@@ -138,7 +142,7 @@ fn interceptors(console: &Console, hour: &Statistics, found: &mut Vec<Notice>) {
         } else {
             "turns requests away"
         };
-        match interceptor.breaker() {
+        match applied.breaker() {
             BreakerState::Closed => {}
             BreakerState::Open { .. } | BreakerState::Probing => found.push(of(
                 Level::Bad,
@@ -167,13 +171,13 @@ fn interceptors(console: &Console, hour: &Statistics, found: &mut Vec<Notice>) {
     }
 }
 
-fn keys(console: &Console, found: &mut Vec<Notice>) {
+fn keys(console: &Console, behind: &Behind, found: &mut Vec<Notice>) {
     let now = console.clock.now();
-    let keys = console.gate.ring().list(now);
+    let keys = behind.gate.ring().list(now);
     let of = |level, title: String, advice: &str| Notice {
         link: "/keys".into(),
         link_text: "Keys",
-        ..Notice::new(level, title, advice)
+        ..Notice::new(level, behind.say(title), advice)
     };
     let next = keys
         .iter()
@@ -205,16 +209,16 @@ fn keys(console: &Console, found: &mut Vec<Notice>) {
     }
 }
 
-async fn upstream(console: &Console, found: &mut Vec<Notice>) {
-    if console.gate.preset().await.is_none() {
+async fn upstream(behind: &Behind, found: &mut Vec<Notice>) {
+    if behind.gate.preset().await.is_none() {
         found.push(Notice::new(
             Level::Bad,
-            "The provider's discovery document cannot be fetched",
+            behind.say("The provider's discovery document cannot be fetched"),
             "Until it is there, nothing can be recognised and no request passes. Is the provider running and reachable from here? `tollgate check` \
              says more.",
         ));
     }
-    for one in console.gate.addresses() {
+    for one in behind.gate.addresses() {
         let why = match one.state {
             AddressState::Healthy => continue,
             AddressState::Ejected => "cannot be reached",
@@ -222,18 +226,18 @@ async fn upstream(console: &Console, found: &mut Vec<Notice>) {
         };
         found.push(Notice::new(
             Level::Soon,
-            format!("The provider's address {} {why}", one.address),
+            behind.say(format!("The provider's address {} {why}", one.address)),
             "Requests go to the other addresses, if there are any; while none is well, all are tried. `tollgate check` asks each of them.",
         ));
     }
-    for known in console.gate.upstream_keys().into_iter().filter(|known| known.stale) {
+    for known in behind.gate.upstream_keys().into_iter().filter(|known| known.stale) {
         let age = span(i64::try_from(known.age.as_secs()).unwrap_or(i64::MAX));
         found.push(Notice {
             link: "/keys".into(),
             link_text: "Keys",
             ..Notice::new(
                 Level::Soon,
-                format!("The provider's keys are {age} old and could not be fetched again"),
+                behind.say(format!("The provider's keys are {age} old and could not be fetched again")),
                 "Its tokens are still verified with the copy, for an hour at the most; then no login works. Is the provider reachable from here?",
             )
         });

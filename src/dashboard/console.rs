@@ -8,16 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access::{Access, Ended},
+    behind::Behind,
     interceptors::Trials,
     records::Records,
     reloading::Reloading,
 };
-use crate::{audit, clock::Clock, gate::preview::Preview, secret::Secret, trial};
+use crate::{audit, clock::Clock, secret::Secret, trial};
 
 /// What a dashboard is made of.
 pub struct Parts {
-    /// The running gate, as far as it can be looked at.
-    pub gate: Preview,
+    /// The upstream, or the first of several.
+    pub first: Behind,
+    /// The other ones.
+    pub others: Vec<Behind>,
     /// What the configuration says beside that.
     pub installation: Installation,
     /// Where records are.
@@ -48,28 +51,16 @@ pub struct Installation {
     pub file: String,
     /// Its fingerprint.
     pub revision: String,
-    /// `listen.public_url`.
-    pub public_url: String,
     /// Where the proxy listens.
     pub address: String,
-    /// `upstream.url`.
-    pub upstream: String,
-    /// `upstream.preset`.
-    pub preset: String,
-    /// The names of the operator's own routes.
-    pub own_routes: Vec<String>,
-    /// Where the setting of a key was written, such as `proxy.toml:12`; `None` for a default.
-    pub origin: Origins,
     /// Every setting with secrets masked, for `tollgate diff`.
     pub description: Value,
 }
 
-/// Answers where a setting was written, by its key.
-pub type Origins = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
-
 /// The parts, and what follows from them. Shared by all pages.
 pub(super) struct Console {
-    pub(super) gate: Preview,
+    pub(super) first: Behind,
+    pub(super) others: Vec<Behind>,
     pub(super) installation: Installation,
     pub(super) records: Records,
     pub(super) trials: Trials,
@@ -86,7 +77,8 @@ pub(super) type Shared = Arc<Console>;
 impl Console {
     pub(super) fn new(parts: Parts, access: Access) -> Shared {
         Arc::new(Self {
-            gate: parts.gate,
+            first: parts.first,
+            others: parts.others,
             installation: parts.installation,
             trials: Trials::new(&parts.test, &parts.base),
             records: Records::new(parts.audit, parts.base, parts.clock.clone()),

@@ -16,7 +16,7 @@ pub(super) async fn alive() -> &'static str {
 
 /// Readiness: connections are taken and decisions can be recorded. Says which is not, and nothing else.
 pub(super) async fn ready(State(console): State<Shared>) -> Response {
-    let audit = console.gate.audit();
+    let audit = console.first.gate.audit();
     let (status, text) = if console.stopping.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
     } else if audit.failing.is_some() {
@@ -30,5 +30,6 @@ pub(super) async fn ready(State(console): State<Shared>) -> Response {
 /// Everything that is counted, in Prometheus' text format.
 pub(super) async fn metrics(State(console): State<Shared>) -> Response {
     let media_type = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
-    (media_type, console.gate.metrics()).into_response()
+    console.others.iter().for_each(|behind| behind.gate.measure());
+    (media_type, console.first.gate.metrics()).into_response()
 }

@@ -11,11 +11,12 @@ use axum::{Extension, Router, extract::State, response::Response, routing::get};
 
 use super::{
     access::Visitor,
+    behind::Applied,
     console::{Console, Shared},
     failure,
     frame::{Frame, Section, show},
 };
-use crate::interceptor::{BreakerState, Interceptor, Policy};
+use crate::interceptor::{BreakerState, Policy};
 
 /// The pages of the interceptors.
 pub(super) fn routes() -> Router<Shared> {
@@ -33,6 +34,8 @@ pub(super) struct Head {
     pub(super) endpoint: String,
     pub(super) enabled: bool,
     pub(super) breaker: Breaker,
+    /// The upstreams that it is for; empty where there is only one.
+    pub(super) upstreams: String,
     /// The tab that is shown: `configuration`, `log` or `test`.
     pub(super) tab: &'static str,
 }
@@ -44,21 +47,27 @@ pub(super) struct Breaker {
 }
 
 impl Head {
-    fn of(interceptor: &Interceptor, tab: &'static str) -> Self {
+    fn of(console: &Console, applied: &Applied<'_>, tab: &'static str) -> Self {
+        let interceptor = applied.first.1;
         Self {
             name: interceptor.name().to_owned(),
             trigger: interceptor.trigger().to_string(),
             endpoint: interceptor.endpoint().to_owned(),
             enabled: interceptor.settings().enabled,
-            breaker: Breaker::of(interceptor),
+            breaker: Breaker::of(&applied.breaker()),
+            upstreams: if console.has_several() {
+                applied.names()
+            } else {
+                String::new()
+            },
             tab,
         }
     }
 }
 
 impl Breaker {
-    pub(super) fn of(interceptor: &Interceptor) -> Self {
-        let (word, icon) = match interceptor.breaker() {
+    pub(super) fn of(state: &BreakerState) -> Self {
+        let (word, icon) = match state {
             BreakerState::Closed => ("Breaker closed", "ok"),
             BreakerState::Open { .. } => ("Breaker open", "fail"),
             BreakerState::Probing => ("Breaker probing", "warn"),
@@ -67,10 +76,10 @@ impl Breaker {
     }
 }
 
-/// The interceptor of a path, with its place in the file, or the page that says there is none.
-fn find<'c>(console: &'c Console, visitor: &Visitor, name: &str) -> Result<(usize, &'c Interceptor), Box<Response>> {
-    let mut all = console.gate.interceptors().iter().enumerate();
-    all.find(|(_, interceptor)| interceptor.name() == name).ok_or_else(|| {
+/// The interceptor of a path, or the page that says there is none.
+fn find<'c>(console: &'c Console, visitor: &Visitor, name: &str) -> Result<Applied<'c>, Box<Response>> {
+    let mut all = console.interceptors().into_iter();
+    all.find(|applied| applied.first.1.name() == name).ok_or_else(|| {
         Box::new(failure::not_found(
             console,
             visitor,
@@ -83,6 +92,7 @@ fn find<'c>(console: &'c Console, visitor: &Visitor, name: &str) -> Result<(usiz
 #[template(path = "interceptors.html")]
 struct List {
     frame: Frame,
+    has_several: bool,
     interceptors: Vec<Line>,
 }
 
@@ -94,17 +104,19 @@ struct Line {
 }
 
 async fn list(State(console): State<Shared>, Extension(visitor): Extension<Visitor>) -> Response {
-    let lines = console.gate.interceptors().iter().enumerate();
+    let line = |applied: &Applied<'_>| {
+        let settings = applied.first.1.settings();
+        Line {
+            head: Head::of(&console, applied, ""),
+            place: applied.place + 1,
+            timeout: settings.timeout.to_string(),
+            on_failure: policy(settings.on_failure()),
+        }
+    };
     show(&List {
         frame: Frame::new(&console, &visitor, Section::Interceptors, "Interceptors"),
-        interceptors: lines
-            .map(|(index, interceptor)| Line {
-                head: Head::of(interceptor, ""),
-                place: index + 1,
-                timeout: interceptor.settings().timeout.to_string(),
-                on_failure: policy(interceptor.settings().on_failure()),
-            })
-            .collect(),
+        has_several: console.has_several(),
+        interceptors: console.interceptors().iter().map(line).collect(),
     })
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     access::Visitor,
+    behind::Behind,
     console::Shared,
     escape::filters,
     frame::{Frame, Section, moment, show, span},
@@ -20,6 +21,13 @@ use crate::{
 #[template(path = "keys.html")]
 struct Page {
     frame: Frame,
+    groups: Vec<Group>,
+}
+
+/// The keys of an upstream.
+struct Group {
+    /// Its name; empty where there is only one.
+    name: String,
     rotation: String,
     keys: Vec<Line>,
     capsules: Vec<(String, String)>,
@@ -49,13 +57,23 @@ struct Set {
 
 pub(super) async fn page(State(console): State<Shared>, Extension(visitor): Extension<Visitor>) -> Response {
     let now = console.clock.now();
-    let keys = console.gate.ring().list(now);
+    let group = |behind: &Behind| {
+        let keys = behind.gate.ring().list(now);
+        Group {
+            name: if console.has_several() {
+                behind.label().to_owned()
+            } else {
+                String::new()
+            },
+            rotation: rotation(&keys, now),
+            keys: keys.iter().map(|key| Line::of(key, now)).collect(),
+            capsules: behind.gate.capsule_keys().iter().map(capsule).collect(),
+            sets: behind.gate.upstream_keys().iter().map(Set::of).collect(),
+        }
+    };
     show(&Page {
         frame: Frame::new(&console, &visitor, Section::Keys, "Keys"),
-        rotation: rotation(&keys, now),
-        keys: keys.iter().map(|key| Line::of(key, now)).collect(),
-        capsules: console.gate.capsule_keys().iter().map(capsule).collect(),
-        sets: console.gate.upstream_keys().iter().map(Set::of).collect(),
+        groups: console.upstreams().map(group).collect(),
     })
 }
 

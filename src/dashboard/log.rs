@@ -116,10 +116,9 @@ async fn page(
         choices: Choices {
             triggers: Trigger::ALL.map(Trigger::as_str).to_vec(),
             interceptors: console
-                .gate
                 .interceptors()
                 .iter()
-                .map(|one| one.name().to_owned())
+                .map(|applied| applied.first.1.name().to_owned())
                 .collect(),
         },
         rows: found.records.iter().map(Row::of).collect(),

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::{
     access::Visitor,
     attention::{self, Notice},
+    behind::{Applied, Behind},
     chart::{self, Chart},
     console::{Console, Shared},
     escape::filters,
@@ -22,7 +23,6 @@ use super::{
 };
 use crate::{
     audit::{self, Statistics, Tally},
-    interceptor::Interceptor,
     token::State as KeyState,
     upstream::State as AddressState,
 };
@@ -40,9 +40,20 @@ struct Page {
     first: String,
     last: String,
     interceptors: Vec<Line>,
+    upstreams: Vec<Upstream>,
     facts: Vec<(&'static str, String)>,
     rows: Vec<Row>,
     steps: Vec<(String, Tally)>,
+}
+
+/// One of several upstreams.
+struct Upstream {
+    name: String,
+    public_url: String,
+    provider: String,
+    icon: &'static str,
+    state: String,
+    keys: String,
 }
 
 /// One outcome over time.
@@ -130,11 +141,11 @@ pub(super) async fn page(
         first: steps.first().map(|(name, _)| name.clone()).unwrap_or_default(),
         last: "now".into(),
         interceptors: console
-            .gate
             .interceptors()
             .iter()
-            .map(|one| Line::of(one, &statistics))
+            .map(|applied| Line::of(applied, &statistics))
             .collect(),
+        upstreams: upstreams(&console).await,
         facts: facts(&console),
         rows: latest.records.iter().map(Row::of).collect(),
         steps: steps.into_iter().filter(|(_, tally)| tally.decisions() > 0).collect(),
@@ -179,7 +190,8 @@ fn tiles(statistics: &Statistics, steps: &[(String, Tally)], range: &str) -> Vec
 }
 
 impl Line {
-    fn of(interceptor: &Interceptor, statistics: &Statistics) -> Self {
+    fn of(applied: &Applied<'_>, statistics: &Statistics) -> Self {
+        let interceptor = applied.first.1;
         let figures = statistics
             .interceptors
             .get(interceptor.name())
@@ -195,7 +207,7 @@ impl Line {
         Self {
             name: interceptor.name().to_owned(),
             enabled: interceptor.settings().enabled,
-            breaker: Breaker::of(interceptor),
+            breaker: Breaker::of(&applied.breaker()),
             calls,
             denied: share(figures.tally.denied, calls),
             failures: figures.tally.failed_open + figures.tally.failed_closed,
@@ -206,27 +218,42 @@ impl Line {
     }
 }
 
+/// Each upstream with its health and its keys, where there are several.
+async fn upstreams(console: &Console) -> Vec<Upstream> {
+    let mut found = Vec::new();
+    for behind in console.upstreams().filter(|_| console.has_several()) {
+        let addresses = behind.gate.addresses();
+        let well = addresses
+            .iter()
+            .filter(|one| one.state == AddressState::Healthy)
+            .count();
+        let icon = match (behind.gate.preset().await.is_some(), well == addresses.len(), well) {
+            (true, true, _) => "ok",
+            (false, ..) | (_, _, 0) => "fail",
+            (true, false, _) => "warn",
+        };
+        found.push(Upstream {
+            name: behind.label().to_owned(),
+            public_url: behind.public_url.clone(),
+            provider: provider(behind),
+            icon,
+            state: addresses_of(behind),
+            keys: keys_of(console, behind),
+        });
+    }
+    found
+}
+
 fn facts(console: &Console) -> Vec<(&'static str, String)> {
     let what = &console.installation;
     let now = console.clock.now();
-    let keys = console.gate.ring().list(now);
-    let count = |state| keys.iter().filter(|key| key.state == state).count();
-    let (signing, next, old) = (
-        count(KeyState::Signing),
-        count(KeyState::Next),
-        count(KeyState::Old) + count(KeyState::Retired),
-    );
-    vec![
+    let mut facts = vec![
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
         ("Configuration", format!("{}, revision {}", what.file, what.revision)),
-        ("Public address", what.public_url.clone()),
         ("Listens on", what.address.clone()),
-        ("Provider", format!("{}, preset {}", what.upstream, what.preset)),
-        ("Provider's addresses", addresses(console)),
-        ("Keys", format!("{signing} signing, {next} next, {old} old")),
         (
             "Records",
-            format!("{} since the beginning", console.gate.audit().head.seq),
+            format!("{} since the beginning", console.first.gate.audit().head.seq),
         ),
         (
             "Running for",
@@ -236,12 +263,39 @@ fn facts(console: &Console) -> Vec<(&'static str, String)> {
                 moment(console.started)
             ),
         ),
-    ]
+    ];
+    // Several have a table of their own.
+    if !console.has_several() {
+        let only = &console.first;
+        facts.insert(2, ("Public address", only.public_url.clone()));
+        let more = [
+            ("Provider", provider(only)),
+            ("Provider's addresses", addresses_of(only)),
+            ("Keys", keys_of(console, only)),
+        ];
+        facts.splice(4..4, more);
+    }
+    facts
 }
 
-/// Each address of the provider, and whether requests go there.
-fn addresses(console: &Console) -> String {
-    let addresses = console.gate.addresses();
+fn provider(behind: &Behind) -> String {
+    format!("{}, preset {}", behind.url, behind.preset)
+}
+
+fn keys_of(console: &Console, behind: &Behind) -> String {
+    let keys = behind.gate.ring().list(console.clock.now());
+    let count = |state| keys.iter().filter(|key| key.state == state).count();
+    let (signing, next, old) = (
+        count(KeyState::Signing),
+        count(KeyState::Next),
+        count(KeyState::Old) + count(KeyState::Retired),
+    );
+    format!("{signing} signing, {next} next, {old} old")
+}
+
+/// Each address of a provider, and whether requests go there.
+fn addresses_of(behind: &Behind) -> String {
+    let addresses = behind.gate.addresses();
     let told = addresses.iter().map(|one| {
         let state = match one.state {
             AddressState::Healthy => "in use",

@@ -1,11 +1,17 @@
 //! What is recognised, and a box to ask what would become of a request.
 
 use askama::Template;
-use axum::{Extension, Form, Router, extract::State, response::Response, routing::get};
+use axum::{
+    Extension, Form, Router,
+    extract::{Query, State},
+    response::Response,
+    routing::get,
+};
 use serde::Deserialize;
 
 use super::{
     access::Visitor,
+    behind::Behind,
     console::{Console, Shared},
     escape::filters,
     frame::{Frame, Section, show},
@@ -25,6 +31,8 @@ pub(super) fn routes() -> Router<Shared> {
 #[template(path = "routes.html")]
 struct Page {
     frame: Frame,
+    /// The names of the upstreams, where there are several.
+    upstreams: Vec<String>,
     preset: String,
     known: bool,
     own: usize,
@@ -49,6 +57,7 @@ struct Line {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
+    upstream: String,
     method: String,
     url: String,
     form: String,
@@ -62,8 +71,20 @@ struct Step {
     text: String,
 }
 
-async fn page(State(console): State<Shared>, Extension(visitor): Extension<Visitor>) -> Response {
+/// Whose routes are shown.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Chosen {
+    upstream: String,
+}
+
+async fn page(
+    State(console): State<Shared>,
+    Extension(visitor): Extension<Visitor>,
+    Query(chosen): Query<Chosen>,
+) -> Response {
     let asked = Asked {
+        upstream: chosen.upstream,
         method: "POST".into(),
         ..Asked::default()
     };
@@ -73,27 +94,41 @@ async fn page(State(console): State<Shared>, Extension(visitor): Extension<Visit
 async fn explained(
     State(console): State<Shared>,
     Extension(visitor): Extension<Visitor>,
-    Form(asked): Form<Asked>,
+    Form(mut asked): Form<Asked>,
 ) -> Response {
     let lines = match question(&asked) {
-        Ok(question) => steps(&console, &question).await,
+        Ok(question) => match of_host(&console, &question, &asked.upstream) {
+            Ok(behind) => {
+                behind.label().clone_into(&mut asked.upstream);
+                steps(behind, &question).await
+            }
+            Err(nobody) => vec![nobody],
+        },
         Err(why) => vec![Step::new("fail", "cannot be read", why)],
     };
     answer(&console, &visitor, asked, lines).await
 }
 
 async fn answer(console: &Console, visitor: &Visitor, asked: Asked, lines: Vec<Step>) -> Response {
-    let preset = console.gate.preset().await;
-    let own = &console.installation.own_routes;
+    let behind = console.upstream(&asked.upstream);
+    let preset = behind.gate.preset().await;
+    let own = &behind.own_routes;
     let routes = preset.iter().flat_map(|preset| &preset.routes);
     let routes: Vec<_> = routes.map(|route| Line::of(route, own.contains(&route.name))).collect();
     show(&Page {
         frame: Frame::new(console, visitor, Section::Routes, "Routes"),
-        preset: console.installation.preset.clone(),
+        upstreams: match console.has_several() {
+            true => console.upstreams().map(|behind| behind.label().to_owned()).collect(),
+            false => Vec::new(),
+        },
+        preset: behind.preset.clone(),
         known: preset.is_some(),
         own: own.len(),
         routes,
-        asked,
+        asked: Asked {
+            upstream: behind.label().to_owned(),
+            ..asked
+        },
         lines,
     })
 }
@@ -160,9 +195,22 @@ fn question(asked: &Asked) -> Result<Question, String> {
     })
 }
 
-async fn steps(console: &Console, question: &Question) -> Vec<Step> {
+/// The upstream whose host the URL names; where it names none, the one that was chosen.
+fn of_host<'c>(console: &'c Console, question: &Question, chosen: &str) -> Result<&'c Behind, Step> {
+    let host = question.url.authority().map(|host| host.as_str().to_ascii_lowercase());
+    let Some(host) = host.filter(|_| console.has_several()) else {
+        return Ok(console.upstream(chosen));
+    };
+    let mut all = console.upstreams();
+    all.find(|behind| behind.hosts.contains(&host)).ok_or_else(|| {
+        let text = format!("no upstream has the host `{}`", host.escape_debug());
+        Step::new("stop", "refused with 421", text)
+    })
+}
+
+async fn steps(behind: &Behind, question: &Question) -> Vec<Step> {
     let one = |icon, word: &str, text: String| vec![Step::new(icon, word, text)];
-    let (perhaps, found) = match console.gate.explain(question).await {
+    let (perhaps, found) = match behind.gate.explain(question).await {
         None | Some(Explanation::Undecided) => {
             let text =
                 "the preset's paths come from the provider's discovery document, which cannot be fetched at the moment";
@@ -199,12 +247,12 @@ async fn steps(console: &Console, question: &Question) -> Vec<Step> {
             "passes",
             "no route fits: it streams through unchanged, and tokens in it are mapped back",
         )),
-        Some(found) => describe(console, &found, &mut steps),
+        Some(found) => describe(behind, &found, &mut steps),
     }
     steps
 }
 
-fn describe(console: &Console, found: &Found, steps: &mut Vec<Step>) {
+fn describe(behind: &Behind, found: &Found, steps: &mut Vec<Step>) {
     let route = &found.candidate.route;
     let sign = found
         .sign
@@ -229,7 +277,7 @@ fn describe(console: &Console, found: &Found, steps: &mut Vec<Step>) {
         let trigger = asking.event.trigger;
         steps.push(Step::new("info", "trigger", format!("{trigger}{}", asking.by)));
         let before = steps.len();
-        let all = console.gate.interceptors().iter();
+        let all = behind.gate.interceptors().iter();
         for interceptor in all.filter(|interceptor| interceptor.trigger() == trigger) {
             steps.push(fate(interceptor, &asking.event));
         }
@@ -238,7 +286,7 @@ fn describe(console: &Console, found: &Found, steps: &mut Vec<Step>) {
         }
     }
     if matches!(route.does, Action::Consult | Action::Tokens) {
-        steps.push(Step::new("stop", "a denial is", denial(route, console.gate.denied())));
+        steps.push(Step::new("stop", "a denial is", denial(route, behind.gate.denied())));
     }
 }
 

@@ -38,6 +38,9 @@ pub struct LoginSettings {
     /// The realm to log in to, where the provider has realms.
     #[serde(default)]
     pub realm: Option<String>,
+    /// The upstream that people log in at, by its `name`. Default: the first one.
+    #[serde(default)]
+    pub upstream: Option<String>,
     /// The scopes that are asked for. Default: `openid profile email`.
     #[serde(default = "scope")]
     pub scope: String,

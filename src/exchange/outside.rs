@@ -129,35 +129,62 @@ impl Outside {
         nearest
     }
 
+    /// Every way in which a `Host` may name `text`, a host of the public URL or the public URL itself, in lower case: with and
+    /// without the scheme's own port. None where that cannot be read.
+    pub fn spellings(public_url: &str, text: &str) -> Vec<String> {
+        let https = public_url.to_ascii_lowercase().starts_with("https://");
+        let host = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let Some(named) = canonical(host.trim_end_matches('/'), https) else {
+            return Vec::new();
+        };
+        let port = if https { 443 } else { 80 };
+        let with_port = named.port().is_none().then(|| format!("{named}:{port}"));
+        std::iter::once(named.to_string()).chain(with_port).collect()
+    }
+
+    /// The same of all names.
+    pub fn all_spellings(&self) -> Vec<String> {
+        let all = std::iter::once(&self.authority).chain(&self.names);
+        all.flat_map(|name| Self::spellings(&self.origin(), name.as_str()))
+            .collect()
+    }
+
     /// Exactly one valid `Host`, equal to HTTP/2's `:authority`, and one of our names (RFC 9112 §3.2).
     pub(super) fn check_host(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Unreadable> {
-        let mut hosts = headers.get_all(header::HOST).iter();
-        let host = hosts.next();
-        if hosts.next().is_some() {
-            return Err(Unreadable::bad("there is more than one `Host` header"));
-        }
-        let host = host
-            .map(|value| {
-                value
-                    .to_str()
-                    .map_err(|_| Unreadable::bad("the `Host` header is not valid"))
-            })
-            .transpose()?;
-        let authority = uri.authority().filter(|_| version >= Version::HTTP_2);
-        let named = match (host, authority) {
-            (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority.as_str()) => {
-                return Err(Unreadable::bad("`Host` and `:authority` differ"));
-            }
-            (Some(host), _) => host,
-            (None, Some(authority)) => authority.as_str(),
-            (None, None) => return Err(Unreadable::bad("there is no `Host` header")),
-        };
-        let named = canonical(named, self.https).ok_or_else(|| Unreadable::bad("the `Host` header is not valid"))?;
+        let named = named_host(version, uri, headers)?;
+        let named = canonical(named, self.https).ok_or_else(not_valid)?;
         let known = named == self.authority || self.names.contains(&named);
         known
             .then_some(())
             .ok_or_else(|| Unreadable::bad("the `Host` is not a name of this server"))
     }
+}
+
+/// The host that a request names, as it is written: exactly one valid `Host`, equal to HTTP/2's `:authority`.
+///
+/// # Errors
+/// There is none, more than one, or one that is no host.
+pub fn named_host<'r>(version: Version, uri: &'r Uri, headers: &'r HeaderMap) -> Result<&'r str, Unreadable> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Unreadable::bad("there is more than one `Host` header"));
+    }
+    let host = host.map(|value| value.to_str().map_err(|_| not_valid())).transpose()?;
+    let authority = uri.authority().filter(|_| version >= Version::HTTP_2);
+    let named = match (host, authority) {
+        (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority.as_str()) => {
+            return Err(Unreadable::bad("`Host` and `:authority` differ"));
+        }
+        (Some(host), _) => host,
+        (None, Some(authority)) => authority.as_str(),
+        (None, None) => return Err(Unreadable::bad("there is no `Host` header")),
+    };
+    canonical(named, true).map(|_| named).ok_or_else(not_valid)
+}
+
+fn not_valid() -> Unreadable {
+    Unreadable::bad("the `Host` header is not valid")
 }
 
 /// Lower case, without the scheme's own port; `None` for anything but `host` or `host:port`.

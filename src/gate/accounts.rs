@@ -34,7 +34,8 @@ impl Gate {
             }
             if let Some(asked) = asked {
                 let gate = Arc::clone(self);
-                self.tasks
+                self.room
+                    .tasks
                     .spawn(async move { gate.see_to_membership(&event, made, &asked).await });
             }
         }

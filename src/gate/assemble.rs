@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use http::HeaderMap;
-use tokio_util::task::TaskTracker;
 
-use super::{Gate, Parts, issuers::Issuers, learning::Learning, overload::Places};
+use super::{Gate, Parts, issuers::Issuers, learning::Learning};
 
 impl Gate {
     /// Puts the parts together; talks to nobody yet.
@@ -19,10 +18,6 @@ impl Gate {
     pub fn succeeding(parts: Parts, before: &Self, is_same_upstream: bool) -> Arc<Self> {
         let mut gate = Self::assemble(parts);
         gate.natives = Arc::clone(&before.natives);
-        gate.tasks = before.tasks.clone();
-        if gate.parts.most == before.parts.most {
-            gate.places = Arc::clone(&before.places);
-        }
         if is_same_upstream {
             gate.issuers = Arc::clone(&before.issuers);
             gate.learned = Arc::clone(&before.learned);
@@ -43,8 +38,6 @@ impl Gate {
             learning: Learning::default(),
             asked: Arc::default(),
             natives: Arc::default(),
-            places: Arc::new(Places::new(parts.most, parts.metrics.clone())),
-            tasks: TaskTracker::new(),
             origin,
             parts,
         }

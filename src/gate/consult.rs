@@ -107,6 +107,7 @@ impl Gate {
         let place = self.geo.place(exchange.client_ip);
         Context {
             environment_id: self.environment.clone(),
+            upstream: self.upstream_name.as_deref().map(str::to_owned),
             device_type: Some(exchange.device_type().to_owned()),
             region: place.region,
             city: place.city,

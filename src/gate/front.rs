@@ -135,6 +135,7 @@ impl Gate {
         // A verdict, its record and what follows from it are not undone by a client that goes away.
         let gate = Arc::clone(self);
         let acted = self
+            .room
             .tasks
             .spawn(async move { gate.hand_over(asked, captures, held).await });
         acted

@@ -152,7 +152,7 @@ impl Gate {
         } else {
             Entry::of_failure(RULE, found)
         };
-        self.tasks.spawn(async move {
+        self.room.tasks.spawn(async move {
             if let Err(e) = gate.audit.record(vec![entry.within(&context)]).await {
                 tracing::error!(request_id = %context.request_id, "a stray token cannot be recorded: {e}");
             }

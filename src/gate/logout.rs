@@ -48,7 +48,7 @@ impl Gate {
     /// Verifies the upstream's logout token as its relying party would, signs it again and hands it on. The answer is the
     /// relying party's: 200, or 400 (§2.8); 502 or 504 where it cannot be told.
     async fn relay_logout(&self, exchange: &Exchange, body: Body) -> Result<Response<Body>, Refusal> {
-        let mut place = self.places.begin();
+        let mut place = self.room.places.begin();
         let Content::Form(form) = recognise::read(exchange, body, &[BodyKind::Form], &mut place).await? else {
             return Err(Refusal::rule("invalid_request", "there is no logout token"));
         };

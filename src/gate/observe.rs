@@ -19,8 +19,8 @@ use crate::{
 };
 
 impl Gate {
-    /// All metrics in Prometheus' text format, with what is looked up only when somebody asks.
-    pub fn scrape(&self) -> String {
+    /// Puts into the metrics what is looked up only when somebody asks for them.
+    pub(super) fn measure(&self) {
         for interceptor in self.interceptors.iter() {
             let state = match interceptor.breaker() {
                 BreakerState::Closed => 0,
@@ -44,7 +44,6 @@ impl Gate {
             self.metrics
                 .signing_key(key.family.name(), since.as_second(), next.map(|next| next.as_second()));
         }
-        self.metrics.render()
     }
 
     /// The same answer, counted.
@@ -76,7 +75,10 @@ impl Gate {
             .with("http.route", route.path.as_str().to_owned())
             .with("tollgate.operation", route.name.clone())
             .with("tollgate.request_id", exchange.arrival.request_id.clone());
-        Some(span)
+        Some(match &self.upstream_name {
+            Some(name) => span.with("tollgate.upstream", name.to_string()),
+            None => span,
+        })
     }
 
     /// The answer's head goes to the client.

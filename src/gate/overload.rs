@@ -8,6 +8,7 @@ use std::{
 
 use http_body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 
 use super::recognise::{Content, Recognition};
 use crate::{metrics::Metrics, refusal::Refusal, route::Action};
@@ -19,6 +20,42 @@ pub struct Most {
     pub requests: usize,
     /// Requests that an interceptor may be asked about.
     pub paused: usize,
+}
+
+/// What all gates of a process have together: the places, and the tasks of requests that were recognised. Cheap to clone.
+#[derive(Clone)]
+pub struct Room {
+    most: Most,
+    pub(super) places: Arc<Places>,
+    pub(super) tasks: TaskTracker,
+}
+
+impl Room {
+    /// With nothing under way.
+    pub fn new(most: Most, metrics: Metrics) -> Self {
+        Self {
+            most,
+            places: Arc::new(Places::new(most, metrics)),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The same with other limits. What is under way counts where they did not change, and is waited for either way.
+    pub fn with(self, most: Most, metrics: Metrics) -> Self {
+        if self.most == most {
+            return self;
+        }
+        Self {
+            tasks: self.tasks,
+            ..Self::new(most, metrics)
+        }
+    }
+
+    /// Waits for what is under way. Call it when no more requests come.
+    pub(super) async fn drain(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
 }
 
 /// The places for all requests.

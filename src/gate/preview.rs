@@ -67,9 +67,15 @@ impl Preview {
         self.0.upstream.addresses()
     }
 
-    /// The metrics as they are now, in Prometheus' text format.
+    /// Puts into the metrics what is looked up only when somebody asks for them.
+    pub fn measure(&self) {
+        self.0.measure();
+    }
+
+    /// The metrics of all upstreams as they are now, in Prometheus' text format; what the others measure is as they last did.
     pub fn metrics(&self) -> String {
-        self.0.scrape()
+        self.0.measure();
+        self.0.metrics.render()
     }
 
     /// How the audit is.

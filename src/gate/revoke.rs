@@ -26,7 +26,7 @@ impl Gate {
             ("refresh_token", issued.refresh_token.clone()),
             ("access_token", issued.access_token.clone()),
         ];
-        self.tasks.spawn(async move {
+        self.room.tasks.spawn(async move {
             for (hint, token) in tokens {
                 let Some(token) = token else { continue };
                 let outcome = gate.revoke(&revocation, hint, &token).await;

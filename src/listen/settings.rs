@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use ipnet::IpNet;
 use serde::Deserialize;
 
+use super::Named;
 use crate::clock::Period;
 
 /// `[listen]`: where clients connect, and what their connections may cost.
@@ -21,6 +22,9 @@ pub struct Settings {
     /// The certificate to serve TLS with; leave it out for plain HTTP behind another proxy.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// Further certificates, for names of their own.
+    #[serde(skip)]
+    pub certificates: Vec<Named>,
     /// Networks of proxies whose `X-Forwarded-For` counts. None by default: everybody else's is replaced.
     #[serde(default)]
     pub trusted_proxies: Vec<IpNet>,
@@ -69,6 +73,7 @@ impl Settings {
             public_url: String::new(),
             names: Vec::new(),
             tls,
+            certificates: Vec::new(),
             trusted_proxies: Vec::new(),
             max_connections: ADMIN_CONNECTIONS,
             max_connections_per_ip: None,

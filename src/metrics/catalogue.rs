@@ -12,6 +12,12 @@ use super::{
     },
 };
 
+/// The label of every series of one upstream, beside those of its family.
+pub(super) const UPSTREAM: Label = Label::configured(
+    "upstream",
+    "`name` of an `[[upstream]]`; not there where the only one has none",
+);
+
 const INTERCEPTOR: Label = Label::configured("interceptor", "`name` of an `[[interceptor]]`");
 const OPERATION: Label = Label::configured(
     "operation",
@@ -86,6 +92,12 @@ pub(super) const IN_FLIGHT: Family = Family {
     kind: Gauge,
     labels: &[],
     help: "Requests whose answer has not begun",
+};
+pub(super) const MISDIRECTED: Family = Family {
+    name: "tollgate_misdirected_requests_total",
+    kind: Counter,
+    labels: &[],
+    help: "Requests whose host cannot be read or is that of no upstream, where there are several",
 };
 pub(super) const REFUSALS: Family = Family {
     name: "tollgate_refusals_total",
@@ -313,6 +325,34 @@ pub(super) const RELOAD_REFUSED: Family = Family {
     help: "1 from a configuration that was refused to the next one that is not",
 };
 
+/// Those that each upstream has series of.
+pub(super) const OF_UPSTREAMS: &[&Family] = &[
+    &CONSULTS,
+    &CONSULT_DURATION,
+    &CONSULT_ATTEMPTS,
+    &FAIL_OPEN,
+    &BREAKER,
+    &PAUSED,
+    &DENIALS,
+    &REQUESTS,
+    &REQUEST_DURATION,
+    &REFUSALS,
+    &REISSUED,
+    &WRAPPED_TOKENS,
+    &UNVERIFIED,
+    &NATIVE,
+    &SIGHTINGS,
+    &TOKEN_SIZE,
+    &UPSTREAM_DURATION,
+    &UPSTREAM_ERRORS,
+    &ADDRESS_HEALTHY,
+    &ADDRESS_FAILURES,
+    &UPSTREAM_REPEATED,
+    &FETCHES,
+    &KEY_SINCE,
+    &KEY_NEXT,
+];
+
 /// All of them, in the order of the documentation.
 pub(super) const ALL: &[&Family] = &[
     &CONSULTS,
@@ -325,6 +365,7 @@ pub(super) const ALL: &[&Family] = &[
     &REQUESTS,
     &REQUEST_DURATION,
     &IN_FLIGHT,
+    &MISDIRECTED,
     &REFUSALS,
     &SHED,
     &REISSUED,

@@ -4,6 +4,8 @@ use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
+use super::catalogue as the;
+
 /// What all series of one name have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
@@ -62,6 +64,12 @@ impl Label {
 }
 
 impl Family {
+    /// The labels that its series may have: its own, and the upstream's name where each upstream has series of its own.
+    pub fn labels(&self) -> impl Iterator<Item = &'static Label> {
+        let upstream = the::OF_UPSTREAMS.contains(&self).then_some(&the::UPSTREAM);
+        self.labels.iter().chain(upstream)
+    }
+
     pub(super) fn counters(&self, registry: &Registry) -> IntCounterVec {
         let made = IntCounterVec::new(self.options(), &self.label_names());
         register(registry, made.expect("the names in the catalogue are valid"))

@@ -70,6 +70,7 @@ const fn members(trigger: &'static [&'static str], data: Shape) -> [Member; 4] {
 const CONTEXT: Shape = Object(
     &[
         Member::should("environment_id", Text),
+        Member::or_null("upstream", Text),
         Member::or_null("user_id", Text),
         Member::or_null("user_email", Text),
         Member::or_null("organization_id", Text),

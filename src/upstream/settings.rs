@@ -13,6 +13,10 @@ use crate::{clock::Period, misconfigured::Misconfigured};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// How it is called where there are several: in `upstreams = […]`, in records and in metrics. Up to 63 letters, digits, `-`
+    /// and `_`. Must be there where there are several.
+    #[serde(default)]
+    pub name: Option<String>,
     /// Where it listens: `http://127.0.0.1:8080`. A path, such as `/auth`, is where the provider has its own.
     pub url: String,
     /// Where it listens, if at several places: `["10.0.0.1:8080", "10.0.0.2:8080"]`, hosts and ports. Scheme, path and the name in

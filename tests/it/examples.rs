@@ -87,7 +87,9 @@ fn every_configuration_is_read() {
             ),
             ("[upstream]", "url = \"http://127.0.0.1:8080\"\npreset = \"keycloak\""),
         ] {
-            if !block.text.lines().any(|line| line.trim() == section) {
+            let several = format!("[{section}]");
+            let has = |line: &str| [section, several.as_str()].contains(&line.trim());
+            if !block.text.lines().any(has) {
                 text += &format!("{section}\n{lines}\n");
             }
         }

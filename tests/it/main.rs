@@ -49,4 +49,6 @@ mod tokens;
 #[cfg(test)]
 mod transport;
 #[cfg(test)]
+mod upstreams;
+#[cfg(test)]
 mod world;

@@ -26,7 +26,8 @@ pub(super) async fn check(
     call: bool,
     findings: &mut Findings<'_, impl Write>,
 ) -> Result<(), Stop> {
-    for settings in config.interceptors.iter().filter(|settings| settings.enabled) {
+    let all = config.all_interceptors();
+    for settings in all.iter().filter(|settings| settings.enabled) {
         let connected = timeout(PATIENCE, connect(settings, &config.base)).await;
         let connected = connected.unwrap_or_else(|_| Err(format!("no connection within {} s", PATIENCE.as_secs())));
         let name = &settings.name;

@@ -6,11 +6,16 @@ use super::super::{
     outcome::{Outcome, Stop},
     paint::Paint,
 };
-use crate::{config::Config, misconfigured::Misconfigured};
+use crate::{
+    config::{Config, ConfigErrors},
+    misconfigured::Misconfigured,
+};
 
 /// Prints findings and counts them.
 pub(super) struct Findings<'c, W> {
     config: &'c Config,
+    /// The one of several upstreams that is looked at.
+    one: Option<&'c Config>,
     out: W,
     paint: Paint,
     warnings: usize,
@@ -21,11 +26,24 @@ impl<'c, W: Write> Findings<'c, W> {
     pub(super) fn new(config: &'c Config, out: W) -> Self {
         Self {
             config,
+            one: None,
             out,
             paint: Paint::for_stdout(),
             warnings: 0,
             failures: 0,
         }
+    }
+
+    /// From now on they are about this upstream; lines say so where there are several.
+    pub(super) fn about(&mut self, one: &'c Config) -> &mut Self {
+        self.one = self.config.has_several().then_some(one);
+        self
+    }
+
+    /// From now on they are about what all share.
+    pub(super) fn about_all(&mut self) -> &mut Self {
+        self.one = None;
+        self
     }
 
     /// All is well with `subject`.
@@ -55,7 +73,21 @@ impl<'c, W: Write> Findings<'c, W> {
 
     /// A module could not be built from its settings.
     pub(super) fn misconfigured(&mut self, subject: &str, wrong: &Misconfigured) -> Result<(), Stop> {
-        for finding in self.config.errors([wrong]).iter() {
+        let errors = match self.one {
+            Some(one) => one.errors([wrong]),
+            // Their keys are those of the file.
+            None if self.config.has_several() => self.config.errors_in_file([wrong]),
+            None => self.config.errors([wrong]),
+        };
+        self.errors(subject, [errors])
+    }
+
+    /// What was found wrong already.
+    pub(super) fn errors(&mut self, subject: &str, errors: impl IntoIterator<Item = ConfigErrors>) -> Result<(), Stop> {
+        for finding in errors
+            .into_iter()
+            .flat_map(|errors| errors.iter().cloned().collect::<Vec<_>>())
+        {
             let mend = finding
                 .hint
                 .clone()
@@ -83,6 +115,10 @@ impl<'c, W: Write> Findings<'c, W> {
     }
 
     fn line(&mut self, word: &str, subject: &str, what: &str, mend: Option<&str>) -> Result<(), Stop> {
+        let subject = match self.one.and_then(Config::name) {
+            Some(name) => format!("{name}: {subject}"),
+            None => subject.to_owned(),
+        };
         writeln!(self.out, "{word}  {subject:<14} {what}")?;
         if let Some(mend) = mend {
             writeln!(self.out, "      {:<14} mend: {mend}", "")?;

@@ -19,12 +19,16 @@ use crate::{
     upstream::{Egress, Saml},
 };
 
-pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+pub(super) fn public_url(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let listen = &config.listen;
     match Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies) {
-        Ok(outside) => findings.ok("public URL", outside.origin())?,
-        Err(wrong) => findings.misconfigured("public URL", &wrong)?,
+        Ok(outside) => findings.ok("public URL", outside.origin()),
+        Err(wrong) => findings.misconfigured("public URL", &wrong),
     }
+}
+
+pub(super) fn tls(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
+    let listen = &config.listen;
     match &listen.tls {
         Some(tls) => match tls.acceptor(&config.base) {
             Ok(_) => findings.ok("TLS", format!("`{}` and its key", tls.certificate.display())),
@@ -171,20 +175,15 @@ pub(super) fn interceptors(
     config: &Config,
     findings: &mut Findings<'_, impl Write>,
 ) -> Result<Option<Interceptors>, Stop> {
-    if config.interceptors.is_empty() {
+    let all = config.all_interceptors();
+    if all.is_empty() {
         findings.warn(
             "interceptors",
             "there are none, so everything is allowed",
             "add an `[[interceptor]]`; `proxy.toml` in the repository has examples",
         )?;
     }
-    let built = Interceptors::build(
-        &config.interceptors,
-        config.consult_budget,
-        &config.base,
-        Clock::system(),
-    );
-    match built {
+    match Interceptors::build(&all, config.consult_budget, &config.base, Clock::system()) {
         Ok(interceptors) => {
             for trigger in Trigger::ALL {
                 let names: Vec<_> = interceptors

@@ -30,7 +30,14 @@ pub(super) fn submission(
             (place, text)
         }
         (None, Some(id)) => (format!("record {id}"), recorded(config, interceptor, id)?),
-        (None, None) => return Ok(Submission::sample(interceptor.trigger(), &config.environment, now)),
+        (None, None) => {
+            let mut sample = Submission::sample(interceptor.trigger(), &config.environment, now);
+            let mut all = config.each();
+            let asks = |one: &&Config| one.interceptors.iter().any(|own| own.name == interceptor.name());
+            let upstream = all.find(asks).and_then(Config::name);
+            sample.event.context.upstream = upstream.map(str::to_owned);
+            return Ok(sample);
+        }
     };
     Submission::read(&text, interceptor.trigger(), &config.environment, now).map_err(|marks| {
         let mistakes: Vec<_> = marks.iter().map(|mark| format!("\n{}", line(&place, mark))).collect();

@@ -112,7 +112,8 @@ pub(super) async fn start(
     let Some(login) = &access.login else {
         return failure::not_found(&console, &visitor, "Nobody logs in at the provider here.");
     };
-    let url = match console.gate.provider(login.settings.realm.as_deref()).await {
+    let behind = console.upstream(login.settings.upstream.as_deref().unwrap_or_default());
+    let url = match behind.gate.provider(login.settings.realm.as_deref()).await {
         Ok(provider) => provider
             .authorization_url()
             .ok_or("its discovery document names no authorization_endpoint".into()),
@@ -249,7 +250,8 @@ async fn finish(
     if let Some(error) = &callback.error {
         return Err(Unfinished::Provider(format!("it answers `{error}`")));
     }
-    let provider = console.gate.provider(login.settings.realm.as_deref()).await;
+    let behind = console.upstream(login.settings.upstream.as_deref().unwrap_or_default());
+    let provider = behind.gate.provider(login.settings.realm.as_deref()).await;
     let provider = provider.map_err(Unfinished::Provider)?;
     // RFC 9207 §2.4.
     if callback.iss.as_deref().is_some_and(|iss| iss != provider.identifier()) {

@@ -11,7 +11,8 @@ use super::{Head, find, policy};
 use crate::{
     dashboard::{
         access::Visitor,
-        console::{Installation, Shared},
+        behind::Origins,
+        console::Shared,
         frame::{Frame, Section, show},
     },
     interceptor::{Authentication, Conditions, Settings},
@@ -47,23 +48,24 @@ pub(super) async fn page(
     Extension(visitor): Extension<Visitor>,
     Path(name): Path<String>,
 ) -> Response {
-    let (index, interceptor) = match find(&console, &visitor, &name) {
+    let applied = match find(&console, &visitor, &name) {
         Ok(found) => found,
         Err(page) => return *page,
     };
+    let (behind, interceptor) = applied.first;
     show(&Page {
         frame: Frame::new(&console, &visitor, Section::Interceptors, interceptor.name()),
-        head: Head::of(interceptor, "configuration"),
-        groups: groups(interceptor.settings(), index, &console.installation),
+        head: Head::of(&console, &applied, "configuration"),
+        groups: groups(interceptor.settings(), applied.index, &behind.origin),
         file: console.installation.file.clone(),
     })
 }
 
-fn groups(settings: &Settings, index: usize, installation: &Installation) -> Vec<Group> {
+fn groups(settings: &Settings, index: usize, origins: &Origins) -> Vec<Group> {
     let setting = |key: &'static str, value: String, meaning: &'static str| Setting {
         key,
         value,
-        origin: origin(installation, &format!("interceptor.{index}.{key}")),
+        origin: origin(origins, &format!("interceptor.{index}.{key}")),
         meaning,
     };
     let or_none = |value: Option<String>| value.unwrap_or_else(|| NONE.into());
@@ -204,7 +206,7 @@ fn groups(settings: &Settings, index: usize, installation: &Installation) -> Vec
 }
 
 /// Where the value of a key, of its first item or of its first member was written.
-fn origin(installation: &Installation, key: &str) -> String {
+fn origin(origins: &Origins, key: &str) -> String {
     let below = [
         "",
         ".0",
@@ -223,7 +225,7 @@ fn origin(installation: &Installation, key: &str) -> String {
         ".client_certificate.certificate",
     ];
     let mut places = below.into_iter().chain(members);
-    let origin = places.find_map(|place| (installation.origin)(&format!("{key}{place}")));
+    let origin = places.find_map(|place| origins(&format!("{key}{place}")));
     let origin = origin.unwrap_or_default();
     // The page names the whole path once.
     origin.rsplit('/').next().unwrap_or(&origin).to_owned()

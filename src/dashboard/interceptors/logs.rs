@@ -33,8 +33,8 @@ pub(super) async fn page(
     Extension(visitor): Extension<Visitor>,
     Path(name): Path<String>,
 ) -> Response {
-    let interceptor = match find(&console, &visitor, &name) {
-        Ok((_, interceptor)) => interceptor,
+    let applied = match find(&console, &visitor, &name) {
+        Ok(found) => found,
         Err(page) => return *page,
     };
     let query = Query {
@@ -46,8 +46,8 @@ pub(super) async fn page(
         Err(error) => return failure::unreadable(&console, &visitor, &error),
     };
     show(&Page {
-        frame: Frame::new(&console, &visitor, Section::Interceptors, interceptor.name()),
-        head: Head::of(interceptor, "log"),
+        frame: Frame::new(&console, &visitor, Section::Interceptors, applied.first.1.name()),
+        head: Head::of(&console, &applied, "log"),
         rows: records.iter().map(Row::of).collect(),
     })
 }

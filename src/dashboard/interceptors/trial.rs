@@ -25,6 +25,7 @@ use crate::{
     audit::{self, ReadError},
     dashboard::{
         access::Visitor,
+        behind::{Applied, Behind},
         console::{Console, Shared},
         escape::filters,
         frame::{Frame, Section, show},
@@ -113,12 +114,13 @@ async fn page(
     Path(name): Path<String>,
     Query(start): Query<Start>,
 ) -> Response {
-    let (_, interceptor) = match find(&console, &visitor, &name) {
+    let applied = match find(&console, &visitor, &name) {
         Ok(found) => found,
         Err(page) => return *page,
     };
-    let mut page = Page::new(&console, &visitor, interceptor).await;
-    match begin(&console, interceptor, &start).await {
+    let (_, interceptor) = applied.first;
+    let mut page = Page::new(&console, &visitor, &applied).await;
+    match begin(&console, &applied, &start).await {
         Ok((text, from)) => {
             page.editor = Editor::new(&text, &judge(&console, interceptor, &text).err().unwrap_or_default());
             page.from = from;
@@ -131,15 +133,12 @@ async fn page(
 
 impl Page {
     /// With a sample of the trigger.
-    async fn new(console: &Console, visitor: &Visitor, interceptor: &Interceptor) -> Self {
-        let sample = Submission::sample(
-            interceptor.trigger(),
-            &console.installation.environment,
-            console.clock.now(),
-        );
+    async fn new(console: &Console, visitor: &Visitor, applied: &Applied<'_>) -> Self {
+        let (behind, interceptor) = applied.first;
+        let sample = sample(console, behind, interceptor);
         Self {
             frame: Frame::new(console, visitor, Section::Interceptors, interceptor.name()),
-            head: Head::of(interceptor, "test"),
+            head: Head::of(console, applied, "test"),
             editor: Editor::new(&sample.text(), &[]),
             outcome: None,
             problem: String::new(),
@@ -159,10 +158,11 @@ async fn run(
     headers: HeaderMap,
     Form(sent): Form<Sent>,
 ) -> Response {
-    let (_, interceptor) = match find(&console, &visitor, &name) {
+    let applied = match find(&console, &visitor, &name) {
         Ok(found) => found,
         Err(page) => return *page,
     };
+    let (_, interceptor) = applied.first;
     let (outcome, problem) = match ask(&console, interceptor, &sent).await {
         Ok(outcome) => (Some(outcome), String::new()),
         Err(problem) => (None, problem),
@@ -183,7 +183,7 @@ async fn run(
         outcome,
         problem,
         from: "what you sent".to_owned(),
-        ..Page::new(&console, &visitor, interceptor).await
+        ..Page::new(&console, &visitor, &applied).await
     })
 }
 
@@ -194,10 +194,11 @@ async fn check(
     Path(name): Path<String>,
     Form(sent): Form<Sent>,
 ) -> Response {
-    let (_, interceptor) = match find(&console, &visitor, &name) {
+    let applied = match find(&console, &visitor, &name) {
         Ok(found) => found,
         Err(page) => return *page,
     };
+    let (_, interceptor) = applied.first;
     let marks = match judge(&console, interceptor, &sent.event) {
         Ok(submission) => submission.notes,
         Err(marks) => marks,
@@ -231,7 +232,7 @@ async fn ask(console: &Console, interceptor: &Interceptor, sent: &Sent) -> Resul
         _ => None,
     };
     let _slot = console.trials.slot().ok_or(BUSY)?;
-    let report = try_out(console.gate.interceptors(), interceptor.name(), &submission).await;
+    let report = try_out(console.among(interceptor.name()), interceptor.name(), &submission).await;
     let report = report.ok_or("There is no such interceptor any more.")?;
     let saved = match name {
         Some(name) => keep(console, name, &submission, &report, &sent.note).await,
@@ -267,7 +268,8 @@ async fn keep(console: &Console, name: CaseName, submission: &Submission, report
 }
 
 /// The text to begin with, and what it is. Errors: a sentence for the reader.
-async fn begin(console: &Console, interceptor: &Interceptor, start: &Start) -> Result<(String, String), String> {
+async fn begin(console: &Console, applied: &Applied<'_>, start: &Start) -> Result<(String, String), String> {
+    let (behind, interceptor) = applied.first;
     if !start.case.is_empty() {
         let name: CaseName = start.case.parse().map_err(|why| format!("{why}."))?;
         let cases = console.trials.cases.clone();
@@ -300,12 +302,16 @@ async fn begin(console: &Console, interceptor: &Interceptor, start: &Start) -> R
             format!("the event of record {seq}, without what the audit does not keep"),
         ));
     }
-    let sample = Submission::sample(
-        interceptor.trigger(),
-        &console.installation.environment,
-        console.clock.now(),
-    );
+    let sample = sample(console, behind, interceptor);
     Ok((sample.text(), format!("a sample of {}", interceptor.trigger())))
+}
+
+/// A sample of what the interceptor is asked about at an upstream.
+fn sample(console: &Console, behind: &Behind, interceptor: &Interceptor) -> Submission {
+    let environment = &console.installation.environment;
+    let mut sample = Submission::sample(interceptor.trigger(), environment, console.clock.now());
+    sample.event.context.upstream.clone_from(&behind.name);
+    sample
 }
 
 /// Whether htmx asks for a part of the page.

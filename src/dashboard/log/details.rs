@@ -145,6 +145,7 @@ fn decision(entry: &Entry) -> Vec<(&'static str, String)> {
 fn circumstances(entry: &Entry) -> Vec<(&'static str, String)> {
     known([
         ("Operation", entry.operation.clone()),
+        ("Upstream", entry.upstream.clone()),
         ("Realm", entry.realm.clone()),
         ("Client", entry.client_id.clone()),
         ("User id", entry.user_id.clone()),

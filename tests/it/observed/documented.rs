@@ -14,7 +14,7 @@ use crate::world::World;
 /// The tables of `docs/observability.md`. A label that has other values in other families has them beside its name.
 fn tables() -> String {
     let mut labels: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for label in Metrics::families().flat_map(|family| family.labels) {
+    for label in Metrics::families().flat_map(|family| family.labels()) {
         labels.entry(label.name).or_default().insert(values(label));
     }
     let mut tables = String::from("| name | type | labels | what it says |\n|---|---|---|---|\n");
@@ -28,7 +28,7 @@ fn tables() -> String {
             1 => format!("`{}`", label.name),
             _ => format!("`{}`: {}", label.name, values(label)),
         };
-        let own: Vec<String> = family.labels.iter().map(label).collect();
+        let own: Vec<String> = family.labels().map(label).collect();
         let own = own.join("; ");
         writeln!(tables, "| `{}` | {kind} | {own} | {} |", family.name, family.help).unwrap();
     }

@@ -198,6 +198,7 @@ async fn no_request_makes_a_series_whatever_it_names() {
 fn a_scrape_has_as_many_series_as_the_page_says() {
     let preset = Preset::load("keycloak", std::path::Path::new("."), &[]).unwrap();
     let known = Known {
+        upstream: None,
         interceptors: vec![("one", Trigger::PreSignup), ("two", Trigger::PreSessionCreation)],
         operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
         addresses: vec!["127.0.0.1:8080"],

@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Client {
     pool: Pool<HttpConnector, UnsyncBoxBody<Bytes, std::io::Error>>,
     base: String,
+    /// Another name of the server, for `Host`.
+    host: Option<String>,
 }
 
 /// A request in the making.
@@ -47,7 +49,32 @@ impl Client {
         Self {
             pool: Pool::builder(TokioExecutor::new()).build_http(),
             base: base.to_owned(),
+            host: None,
         }
+    }
+
+    /// To a server that has this name as well.
+    pub(crate) fn named(base: &str, host: &str) -> Self {
+        Self {
+            host: Some(host.to_owned()),
+            ..Self::new(base)
+        }
+    }
+
+    /// The server as this client sees it.
+    pub(crate) fn public_url(&self) -> String {
+        match &self.host {
+            Some(host) => format!("http://{host}"),
+            None => self.base.clone(),
+        }
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Call<'_> {
+        self.call("GET", target)
+    }
+
+    pub(crate) fn post(&self, target: &str) -> Call<'_> {
+        self.call("POST", target)
     }
 
     pub(crate) fn call(&self, method: &str, target: &str) -> Call<'_> {
@@ -55,7 +82,11 @@ impl Client {
             client: self,
             method: method.parse().unwrap(),
             target: target.to_owned(),
-            headers: HeaderMap::new(),
+            headers: self
+                .host
+                .iter()
+                .map(|host| (header::HOST, host.parse().unwrap()))
+                .collect(),
             body: whole(Bytes::new()),
         }
     }

@@ -21,14 +21,20 @@ use tollgate::token::{KeyRing, init_capsule_secret};
 /// The folder with Tollgate's keys and capsule secret; replicas share it.
 pub(crate) fn shared() -> &'static Path {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| {
-            let folder = tempfile::tempdir().unwrap();
-            KeyRing::init(&folder.path().join("signing"), jiff::Timestamp::UNIX_EPOCH).unwrap();
-            init_capsule_secret(&folder.path().join("capsule.key")).unwrap();
-            folder
-        })
-        .path()
+    FOLDER.get_or_init(folder).path()
+}
+
+/// Another one, for a second upstream.
+pub(crate) fn second() -> &'static Path {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    FOLDER.get_or_init(folder).path()
+}
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    KeyRing::init(&folder.path().join("signing"), jiff::Timestamp::UNIX_EPOCH).unwrap();
+    init_capsule_secret(&folder.path().join("capsule.key")).unwrap();
+    folder
 }
 
 /// A key that signs anything.

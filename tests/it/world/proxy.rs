@@ -1,6 +1,6 @@
 //! The proxy, started from a file as the product starts it.
 
-use std::{fs, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, net::SocketAddr, ops::Deref, path::Path, sync::Arc};
 
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -13,7 +13,7 @@ use tollgate::{
 };
 
 use super::{
-    client::{self, Call, Client},
+    client::{self, Client},
     hook::{Hook, SECRET},
     keys, log,
     scrape::Scrape,
@@ -35,6 +35,14 @@ pub(crate) struct Proxy {
     pub(crate) folder: Arc<TempDir>,
     client: Client,
     running: Running,
+}
+
+impl Deref for Proxy {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
 }
 
 impl Proxy {
@@ -72,8 +80,20 @@ impl Proxy {
             hooks: &hook.url(),
             keys: keys::shared().to_str().unwrap(),
         });
-        let (config, running) = start(folder.path(), &text, setup.clock.clone()).await?;
+        let proxy = Self::of(folder, &text, setup.clock.clone()).await?;
         let url = format!("{}://{address}", setup.scheme);
+        Ok(Self {
+            client: Client::new(&url),
+            url,
+            ..proxy
+        })
+    }
+
+    /// With this text as its file.
+    pub(crate) async fn of(folder: &Arc<TempDir>, text: &str, clock: Clock) -> Result<Self, ConfigErrors> {
+        log::capture();
+        let (config, running) = start(folder.path(), text, clock).await?;
+        let url = format!("http://{}", running.address);
         Ok(Self {
             client: Client::new(&url),
             url,
@@ -83,18 +103,6 @@ impl Proxy {
             folder: Arc::clone(folder),
             running,
         })
-    }
-
-    pub(crate) fn get(&self, target: &str) -> Call<'_> {
-        self.client.call("GET", target)
-    }
-
-    pub(crate) fn post(&self, target: &str) -> Call<'_> {
-        self.client.call("POST", target)
-    }
-
-    pub(crate) fn call(&self, method: &str, target: &str) -> Call<'_> {
-        self.client.call(method, target)
     }
 
     /// Sends a head and a body as they are; `{host}` stands for the public host, and line ends are CR LF.

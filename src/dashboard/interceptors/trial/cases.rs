@@ -60,17 +60,18 @@ pub(super) async fn run(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let (_, interceptor) = match find(&console, &visitor, &name) {
+    let applied = match find(&console, &visitor, &name) {
         Ok(found) => found,
         Err(page) => return *page,
     };
+    let (_, interceptor) = applied.first;
     let cases = KeptCases::tried(&console, interceptor).await;
     if is_partial(&headers) {
         return show(&Fragment { cases });
     }
     show(&Page {
         cases,
-        ..Page::new(&console, &visitor, interceptor).await
+        ..Page::new(&console, &visitor, &applied).await
     })
 }
 
@@ -111,7 +112,7 @@ impl KeptCases {
             }
             let environment = &console.installation.environment;
             let tried = case
-                .try_out(console.gate.interceptors(), environment, console.clock.now())
+                .try_out(console.among(interceptor.name()), environment, console.clock.now())
                 .await;
             KeptCase {
                 icon: if tried.is_met() { "ok" } else { "fail" },

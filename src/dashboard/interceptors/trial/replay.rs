@@ -76,10 +76,11 @@ pub(super) async fn run(
     headers: HeaderMap,
     Form(chosen): Form<Chosen>,
 ) -> Response {
-    let (_, interceptor) = match find(&console, &visitor, &name) {
+    let applied = match find(&console, &visitor, &name) {
         Ok(found) => found,
         Err(page) => return *page,
     };
+    let (_, interceptor) = applied.first;
     let replay = match ask(&console, interceptor, &chosen).await {
         Ok(replay) => replay,
         Err(problem) => Replay {
@@ -92,7 +93,7 @@ pub(super) async fn run(
     }
     show(&Page {
         replay,
-        ..Page::new(&console, &visitor, interceptor).await
+        ..Page::new(&console, &visitor, &applied).await
     })
 }
 
@@ -113,7 +114,7 @@ async fn ask(console: &Console, interceptor: &Interceptor, chosen: &Chosen) -> R
         at_once: AT_ONCE,
         until: Some(Instant::now() + LONGEST),
     };
-    let replayed = replay(console.gate.interceptors(), records, pace, console.clock.now()).await;
+    let replayed = replay(console.among(interceptor.name()), records, pace, console.clock.now()).await;
     Ok(Replay::of(&replayed))
 }
 
