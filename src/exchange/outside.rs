@@ -152,6 +152,9 @@ impl Outside {
             (None, Some(authority)) => authority.as_str(),
             (None, None) => return Err(Unreadable::bad("there is no `Host` header")),
         };
+        if named == self.authority.as_str() {
+            return Ok(());
+        }
         let named = canonical(named, self.https).ok_or_else(|| Unreadable::bad("the `Host` header is not valid"))?;
         let known = named == self.authority || self.names.contains(&named);
         known
