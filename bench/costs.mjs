@@ -51,7 +51,7 @@ const rest = () => beside({}, async (program, ready) => {
   return { ready_ms: ready, rest_mib: program.memory() / 2 ** 20 };
 });
 
-/** KiB that an idle keep-alive connection holds, after it had an answer. */
+/** KiB that an idle keep-alive connection holds, after it had an answer and came to rest. */
 const idle = () => beside({}, async (program) => {
   const agent = new http.Agent({ keepAlive: true, maxSockets: many, maxFreeSockets: many });
   const warm = new http.Agent({ keepAlive: true, maxSockets: 64 });
@@ -59,7 +59,7 @@ const idle = () => beside({}, async (program) => {
   warm.destroy();
   const before = program.memory();
   await Promise.all(Array.from({ length: many }, () => ask(agent, page)));
-  await wait(1_000);
+  await wait(3_000);
   const held = kib(program.memory() - before) / many;
   agent.destroy();
   return held;

@@ -167,7 +167,7 @@ impl Gate {
         };
         self.tell_certificate(&mut exchange, certificate.as_ref());
         if logout::is_own(exchange.target.path()) {
-            let answer = self.serve_own(&exchange, body).await;
+            let answer = Box::pin(self.serve_own(&exchange, body)).await;
             return self.counted(&arrival, metrics::OWN, answer);
         }
         self.ask_readably(&mut exchange);
@@ -183,11 +183,12 @@ impl Gate {
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             Ok((Recognition::None(content), _held)) => {
-                let streamed = Box::pin(async {
-                    let answer = self.pass(&mut exchange, content).await?;
-                    self.guard(&exchange, None, answer).await
-                })
-                .await;
+                let passed = Box::pin(self.pass(&mut exchange, content)).await;
+                let exchange = Arc::new(exchange);
+                let streamed = match passed {
+                    Ok(answer) => Box::pin(self.guard(&exchange, None, answer)).await,
+                    Err(refusal) => Err(refusal),
+                };
                 let answer = streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal));
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
@@ -219,8 +220,10 @@ impl Gate {
     /// What the route says is done.
     async fn act(self: &Arc<Self>, mut exchange: Exchange, mut recognised: Recognised) -> Response<Body> {
         let span = self.begin_span(&mut exchange, &recognised);
-        let outcome = match self.act_or_refuse(&mut exchange, &mut recognised).await {
-            Ok(answer) => self.guard(&exchange, Some(&recognised), answer).await,
+        let outcome = self.act_or_refuse(&mut exchange, &mut recognised).await;
+        let exchange = Arc::new(exchange);
+        let outcome = match outcome {
+            Ok(answer) => Box::pin(self.guard(&exchange, Some(&recognised), answer)).await,
             Err(refusal) => Err(refusal),
         };
         let response = outcome.unwrap_or_else(|refusal| self.refuse(&exchange, Some(&recognised), refusal));
@@ -258,9 +261,9 @@ impl Gate {
             Action::Authorize => Box::pin(self.authorize(exchange, recognised)).await,
             Action::Introspect => Box::pin(self.introspect(exchange, recognised, presented.first)).await,
             Action::Userinfo => Box::pin(self.userinfo(exchange, recognised, caller, presented.first)).await,
-            Action::Discovery => self.discovery(exchange, recognised).await,
-            Action::Jwks => self.jwks(recognised).await,
-            Action::PublicKey => self.public_key(exchange, recognised).await,
+            Action::Discovery => Box::pin(self.discovery(exchange, recognised)).await,
+            Action::Jwks => Box::pin(self.jwks(recognised)).await,
+            Action::PublicKey => Box::pin(self.public_key(exchange, recognised)).await,
             Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
             Action::Refuse => Err(Refusal::rule(
                 "invalid_request",
@@ -286,9 +289,9 @@ impl Gate {
                 .await
                 .map_err(away);
         }
-        let asked = self.asked(exchange, &preset, None);
         let body = written(exchange, content);
-        self.relay(asked, exchange.to_upstream(body)).await
+        let request = exchange.to_upstream(body);
+        self.relay(exchange, &preset, None, request).await
     }
 
     /// Forwards what was judged, not what was sent, and streams the answer.
@@ -299,7 +302,7 @@ impl Gate {
     ) -> Result<Response<Body>, Refusal> {
         let asked = self.asked(exchange, &recognised.preset, Some(recognised));
         let request = judged(exchange, recognised)?;
-        self.relay(asked, request).await
+        self.relay(exchange, &recognised.preset, Some(asked), request).await
     }
 
     /// Forwards what was judged, and holds the answer.

@@ -17,6 +17,7 @@ pub mod fields;
 pub mod form;
 pub mod gate;
 pub mod geo;
+pub mod head;
 pub mod interceptor;
 pub mod json;
 mod lifecycle;

@@ -204,9 +204,11 @@ impl Upstream {
         client: fn(&Address) -> &Client<Towards, Body>,
     ) -> Result<Response<Body>, UpstreamError> {
         let (head, body) = request.into_parts();
-        let mut repeatable = matches!(head.method, Method::GET | Method::HEAD) && body.is_end_stream();
-        let lender = Lender::new(body);
-        let mut body = lender.lend();
+        let empty = body.is_end_stream();
+        let mut repeatable = matches!(head.method, Method::GET | Method::HEAD) && empty;
+        let lender = (!empty).then(|| Lender::new(body));
+        let lend = || lender.as_ref().map_or_else(|| Some(body::empty()), Lender::lend);
+        let mut body = lend();
         let mut tried = Vec::new();
         let mut last = UpstreamError::Unreachable("it has no address".into());
         while let Some(content) = body
@@ -222,7 +224,7 @@ impl Upstream {
                 Err(Miss::Unsent(error)) => {
                     address.unreachable(&error.to_string(), &self.metrics);
                     tried.push(address.name.clone());
-                    body = lender.lend();
+                    body = lend();
                     error
                 }
                 Err(Miss::Stale(_)) if repeatable => {

@@ -30,14 +30,18 @@ pub(super) fn run(config: &Config) -> Result<Outcome, Stop> {
 }
 
 /// Lines go to standard error: standard output belongs to what a command was asked for. A thread writes them, as many at a time as
-/// there are; none is dropped, so a reader that stops reading stops the proxy once 128,000 wait.
+/// there are; none is dropped, so a reader that stops reading stops the proxy once [`MOST_LINES`] wait.
 fn log(log: &Log) -> WorkerGuard {
     let instead = std::env::var("TOLLGATE_LOG").ok();
     let coloured = io::stderr().is_terminal();
     let (lines, guard) = NonBlockingBuilder::default()
         .lossy(false)
+        .buffered_lines_limit(MOST_LINES)
         .thread_name("log")
         .finish(BufWriter::new(io::stderr()));
     log.subscriber(instead.as_deref(), coloured, lines).init();
     guard
 }
+
+/// About a second of all that one core serves. Room for every line is kept from the start, 32 bytes each.
+const MOST_LINES: usize = 8_192;

@@ -151,7 +151,10 @@ impl Outside {
 
     /// Exactly one valid `Host`, equal to HTTP/2's `:authority`, and one of our names (RFC 9112 §3.2).
     pub(super) fn check_host(&self, version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Unreadable> {
-        let named = named_host(version, uri, headers)?;
+        let named = one_host(version, uri, headers)?;
+        if named == self.authority.as_str() {
+            return Ok(());
+        }
         let named = canonical(named, self.https).ok_or_else(not_valid)?;
         let known = named == self.authority || self.names.contains(&named);
         known
@@ -165,6 +168,12 @@ impl Outside {
 /// # Errors
 /// There is none, more than one, or one that is no host.
 pub fn named_host<'r>(version: Version, uri: &'r Uri, headers: &'r HeaderMap) -> Result<&'r str, Unreadable> {
+    let named = one_host(version, uri, headers)?;
+    canonical(named, true).map(|_| named).ok_or_else(not_valid)
+}
+
+/// The same, not yet judged.
+fn one_host<'r>(version: Version, uri: &'r Uri, headers: &'r HeaderMap) -> Result<&'r str, Unreadable> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -172,15 +181,14 @@ pub fn named_host<'r>(version: Version, uri: &'r Uri, headers: &'r HeaderMap) ->
     }
     let host = host.map(|value| value.to_str().map_err(|_| not_valid())).transpose()?;
     let authority = uri.authority().filter(|_| version >= Version::HTTP_2);
-    let named = match (host, authority) {
+    match (host, authority) {
         (Some(host), Some(authority)) if !host.eq_ignore_ascii_case(authority.as_str()) => {
-            return Err(Unreadable::bad("`Host` and `:authority` differ"));
+            Err(Unreadable::bad("`Host` and `:authority` differ"))
         }
-        (Some(host), _) => host,
-        (None, Some(authority)) => authority.as_str(),
-        (None, None) => return Err(Unreadable::bad("there is no `Host` header")),
-    };
-    canonical(named, true).map(|_| named).ok_or_else(not_valid)
+        (Some(host), _) => Ok(host),
+        (None, Some(authority)) => Ok(authority.as_str()),
+        (None, None) => Err(Unreadable::bad("there is no `Host` header")),
+    }
 }
 
 fn not_valid() -> Unreadable {

@@ -178,6 +178,9 @@ fn confusable(c: char) -> bool {
 /// Case as the most lenient server folds it: the long s and the Kelvin sign become `s` and `k`, as in Java's
 /// `equalsIgnoreCase`.
 fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.chars()
         .flat_map(char::to_uppercase)
         .flat_map(char::to_lowercase)

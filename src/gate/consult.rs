@@ -67,7 +67,7 @@ impl Gate {
         remembered: &[Remembered],
     ) -> Result<Allowed, Refusal> {
         if event.trigger == Trigger::PreSessionCreation {
-            self.late_signup(event).await?;
+            Box::pin(self.late_signup(event)).await?;
         }
         self.ask_now(event, existing, remembered).await
     }

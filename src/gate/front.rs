@@ -50,8 +50,6 @@ pub(super) struct Asked {
     client_id: Option<String>,
     nonce: Option<String>,
     scope: Option<String>,
-    /// Of a recognised request.
-    traceparent: Option<String>,
     context: Context,
 }
 
@@ -87,7 +85,6 @@ impl Gate {
             client_id: parameter("client_id").or_else(|| query.get("client_id").map(str::to_owned)),
             nonce: parameter("nonce").filter(|_| by_value),
             scope: parameter("scope"),
-            traceparent: recognised.map(|_| exchange.arrival.trace.traceparent().to_owned()),
             context: self.context(exchange, operation),
             preset: Arc::clone(preset),
             method: exchange.method.to_string(),
@@ -97,17 +94,19 @@ impl Gate {
     }
 
     /// Streams an answer, unless it hands out tokens through the browser: those are verified, asked about and signed again,
-    /// whatever request led to them.
+    /// whatever request led to them. `asked` is what a recognised request said.
     ///
     /// # Errors
     /// Tokens that do not verify or cannot be read, or outside of any issuer; the upstream is away. A DENY is an error in the
     /// format of the response, not here.
     pub(super) async fn relay(
         self: &Arc<Self>,
-        asked: Asked,
+        exchange: &Exchange,
+        preset: &Arc<Preset>,
+        asked: Option<Asked>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
-        let captures = asked.preset.issuer.path.captures_above(&asked.path);
+        let captures = preset.issuer.path.captures_above(exchange.target.path());
         let looks = captures.is_some() && held::may_be_a_page(request.headers());
         if looks {
             let headers = request.headers_mut();
@@ -115,7 +114,11 @@ impl Gate {
             headers.remove(RANGE);
         }
         let is_head = request.method() == http::Method::HEAD;
-        let traceparent = asked.traceparent.as_deref().unwrap_or_default();
+        // Only a recognised request has a span.
+        let traceparent = match &asked {
+            Some(_) => exchange.arrival.trace.traceparent(),
+            None => "",
+        };
         let answer = self
             .spanned(traceparent, request, |request| self.upstream.relay(request))
             .await
@@ -132,6 +135,7 @@ impl Gate {
                 "tokens in the front channel are served below an issuer's path alone",
             ));
         };
+        let asked = asked.unwrap_or_else(|| self.asked(exchange, preset, None));
         // A verdict, its record and what follows from it are not undone by a client that goes away.
         let gate = Arc::clone(self);
         let acted = self

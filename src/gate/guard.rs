@@ -43,12 +43,11 @@ impl Known for Gate {
     }
 }
 
-/// What a record of a sighting says of the request.
-#[derive(Clone)]
+/// What a record of a sighting is made from. There is hardly ever one, so nothing of it is made before.
 struct Occasion {
-    context: Context,
-    method: String,
-    path: String,
+    exchange: Arc<Exchange>,
+    operation: Option<String>,
+    realm: Option<String>,
 }
 
 impl Gate {
@@ -68,7 +67,7 @@ impl Gate {
     /// With `egress = "block"`: a token of the upstream's own, or a body that cannot be looked through.
     pub(super) async fn guard(
         self: &Arc<Self>,
-        exchange: &Exchange,
+        exchange: &Arc<Exchange>,
         recognised: Option<&Recognised>,
         answer: Response<Body>,
     ) -> Result<Response<Body>, Refusal> {
@@ -77,12 +76,12 @@ impl Gate {
         }
         let blocks = self.egress == Egress::Block;
         let occasion = Occasion {
-            context: self.circumstances(exchange, recognised),
-            method: exchange.method.to_string(),
-            path: exchange.target.path().to_owned(),
+            exchange: Arc::clone(exchange),
+            operation: recognised.map(|recognised| recognised.route.name.clone()),
+            realm: recognised.and_then(|recognised| recognised.captures.get("realm").map(str::to_owned)),
         };
         if let Some((place, sighting)) = self.sight_in(answer.headers()) {
-            let recorded = self.sighted(occasion.clone(), sighting, &place);
+            let recorded = self.sighted(occasion, sighting, &place);
             if blocks {
                 _ = recorded.await;
                 return Err(refused(answer.headers()));
@@ -103,7 +102,7 @@ impl Gate {
                 .like(answer.headers()));
             }
             tracing::warn!(
-                path = occasion.path,
+                path = exchange.target.path(),
                 "a compressed answer cannot be looked through for tokens and passes"
             );
             return Ok(answer);
@@ -133,7 +132,8 @@ impl Gate {
     /// Says loudly that a token was found, and records it; the task ends when the record is on disk.
     fn sighted(self: &Arc<Self>, occasion: Occasion, sighting: Sighting, place: &str) -> JoinHandle<()> {
         let gate = Arc::clone(self);
-        let Occasion { context, method, path } = occasion;
+        let (method, path) = (&occasion.exchange.method, occasion.exchange.target.path());
+        let context = gate.circumstances(&occasion);
         let blocks = gate.egress == Egress::Block;
         let done = if blocks { "was stopped" } else { "passes" };
         gate.metrics.sighted(if blocks { "blocked" } else { "passed" });
@@ -159,11 +159,11 @@ impl Gate {
         })
     }
 
-    fn circumstances(&self, exchange: &Exchange, recognised: Option<&Recognised>) -> Context {
+    fn circumstances(&self, occasion: &Occasion) -> Context {
         Context {
-            operation: recognised.map(|recognised| recognised.route.name.clone()),
-            realm: recognised.and_then(|recognised| recognised.captures.get("realm").map(str::to_owned)),
-            ..self.context(exchange, "")
+            operation: occasion.operation.clone(),
+            realm: occasion.realm.clone(),
+            ..self.context(&occasion.exchange, "")
         }
     }
 }

@@ -89,7 +89,7 @@ impl Gate {
         // Before the code is spent: without the issuer's keys the answer could not be used.
         let named = match recognised.preset.issuer.named_by {
             NamedBy::Path => {
-                let issuer = self.issuers.of(&recognised.preset, &recognised.captures).await;
+                let issuer = Box::pin(self.issuers.of(&recognised.preset, &recognised.captures)).await;
                 Some(issuer.map_err(super::away)?)
             }
             NamedBy::Token => None,
@@ -116,7 +116,7 @@ impl Gate {
             Some(issuer) => issuer,
             None => {
                 captures = self.named_by(&recognised.preset, &response.issued)?;
-                let issuer = self.issuers.of(&recognised.preset, &captures).await;
+                let issuer = Box::pin(self.issuers.of(&recognised.preset, &captures)).await;
                 issuer.map_err(super::away)?
             }
         };
@@ -184,11 +184,11 @@ impl Gate {
         issued: &Issued,
         put: impl FnOnce(Reissued) -> Result<T, Unissued>,
     ) -> Result<T, (Event, Refusal)> {
-        let tokens = match self.verify(grant, issued).await {
+        let tokens = match Box::pin(self.verify(grant, issued)).await {
             Ok(tokens) => tokens,
             Err(why) => {
                 let event = self.event_after(grant, &TokenClaims::default());
-                let refusal = self.unusable(&event, &why).await;
+                let refusal = Box::pin(self.unusable(&event, &why)).await;
                 return Err((event, refusal));
             }
         };
@@ -201,10 +201,13 @@ impl Gate {
             Err(refusal) => return Err((event, refusal)),
         };
         let opaque = match (&issued.access_token, &tokens.access) {
-            (Some(original), None) => match self.opaque(grant, issued, original, &tokens, &event, &allowed).await {
-                Ok(token) => Some(token),
-                Err(refusal) => return Err((event, refusal)),
-            },
+            (Some(original), None) => {
+                let opaque = Box::pin(self.opaque(grant, issued, original, &tokens, &event, &allowed));
+                match opaque.await {
+                    Ok(token) => Some(token),
+                    Err(refusal) => return Err((event, refusal)),
+                }
+            }
             _ => None,
         };
         self.reissue(grant, issued, &tokens, opaque, &event, allowed)

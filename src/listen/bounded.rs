@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::limits::Limits;
+use super::{activity::Unread, limits::Limits};
 use crate::body::{BoxError, TooSlow};
 
 /// Cuts a body that stalls for `body_timeout`, or that has kept us waiting longer than `body_timeout` plus the time its
@@ -23,17 +23,29 @@ pub(super) struct Bounded<B> {
     received: u64,
     waited: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    unread: Option<Unread>,
 }
 
-impl<B> Bounded<B> {
-    pub(super) fn new(inner: B, limits: &Limits) -> Self {
-        Self {
+impl<B: Body> Bounded<B> {
+    pub(super) fn new(inner: B, limits: &Limits, unread: Unread) -> Self {
+        let mut bounded = Self {
             inner,
             stall: limits.body_timeout,
             rate: limits.min_body_rate,
             received: 0,
             waited: Duration::ZERO,
             waiting: None,
+            unread: Some(unread),
+        };
+        bounded.look_for_the_end(false);
+        bounded
+    }
+
+    fn look_for_the_end(&mut self, ended: bool) {
+        if (ended || self.inner.is_end_stream())
+            && let Some(unread) = self.unread.take()
+        {
+            unread.over();
         }
     }
 
@@ -68,6 +80,7 @@ where
         if let Some(Ok(frame)) = &frame {
             self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
+        self.look_for_the_end(frame.is_none());
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
@@ -84,7 +97,7 @@ where
 mod tests {
     use http_body_util::{BodyExt, channel::Channel};
 
-    use super::*;
+    use super::{super::activity::Activity, *};
 
     fn bounded() -> (
         http_body_util::channel::Sender<Bytes, BoxError>,
@@ -97,8 +110,10 @@ mod tests {
             body_timeout: Duration::from_secs(30),
             min_body_rate: 1024,
             max_head: 64 * 1024,
+            rest_after: Duration::from_secs(1),
         };
-        (sender, Bounded::new(body, &limits))
+        let (_, unread, _) = Activity::new().begin(false);
+        (sender, Bounded::new(body, &limits, unread))
     }
 
     async fn feed(bytes: usize, every: Duration, times: usize) -> (bool, Duration) {

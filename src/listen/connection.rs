@@ -2,25 +2,24 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
+    future::{self, Future},
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
+use futures_util::{FutureExt, future::Either};
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use hyper::{
     body::Incoming,
     server::conn::{http1, http2},
+    service::HttpService,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -30,12 +29,13 @@ use super::{
     activity::{Activity, InFlight},
     bounded::Bounded,
     limits::Limits,
-    patient::Patient,
+    patient::{Patient, Socket},
     tls,
     wire::{self, Untidy},
 };
 use crate::{
     body::{self, Body, BoxError},
+    head,
     metrics::Metrics,
 };
 
@@ -58,19 +58,29 @@ impl Connection {
         S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
-        let Some(acceptor) = acceptor else {
-            let first = tokio::time::timeout(self.limits.header_timeout, sniff(&stream));
-            if let Some(Ok(Ok(protocol))) = self.unless_stopped(first).await {
-                self.speak(stream, protocol, None, service).await;
-            }
-            return;
-        };
+        // What is in a box here and below takes memory as long as it lasts, and not as long as the connection does.
+        if let Some(acceptor) = acceptor {
+            return Box::pin(self.run_tls(stream, &acceptor, service)).await;
+        }
+        let first = tokio::time::timeout(self.limits.header_timeout, sniff(&stream));
+        if let Some(Ok(Ok(protocol))) = Box::pin(self.unless_stopped(first)).await {
+            Box::pin(self.speak(stream, protocol, None, service)).await;
+        }
+    }
+
+    async fn run_tls<S, F>(self, stream: TcpStream, acceptor: &TlsAcceptor, service: Arc<S>)
+    where
+        S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
         let handshake = tokio::time::timeout(self.limits.header_timeout, acceptor.accept(stream));
-        let Some(stream) = self.unless_stopped(handshake).await else {
-            return;
-        };
-        match stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-            Ok(stream) => {
+        let handshake = Box::pin(handshake).map(|stream| {
+            let stream = stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            stream.map(Box::new)
+        });
+        match Box::pin(self.unless_stopped(handshake)).await {
+            None => {}
+            Some(Ok(stream)) => {
                 // Where ALPN chose, nothing is sniffed: a client that then speaks the other protocol is wrong.
                 let session = stream.get_ref().1;
                 let certificate = session.peer_certificates().and_then(<[_]>::first);
@@ -79,9 +89,9 @@ impl Connection {
                     Some(tls::H2) => Protocol::Http2,
                     _ => Protocol::Http1,
                 };
-                self.speak(stream, protocol, certificate, service).await;
+                Box::pin(self.speak(stream, protocol, certificate, service)).await;
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 self.metrics.handshake_failed();
                 debug!(peer.address = %self.peer, "TLS handshake failed: {error}");
             }
@@ -107,62 +117,77 @@ impl Connection {
         certificate: Option<ClientCertificate>,
         service: Arc<S>,
     ) where
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        I: Socket,
         S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Self {
             peer, limits, shutdown, ..
         } = self;
-        let activity = Activity::new();
-        let stream = Patient::new(stream, &limits, activity.clone());
-        let answer = {
-            let (limits, activity) = (limits.clone(), activity.clone());
-            hyper::service::service_fn(move |mut request: Request<Incoming>| {
-                let http2 = request.version() == Version::HTTP_2;
-                let (in_flight, head) = activity.begin(http2);
-                let checked = if http2 { Ok(()) } else { tidy(&head, &mut request) };
-                let last = checked.is_err() || !http2 && wire::is_doubtful(request.headers());
-                if let Some(certificate) = &certificate {
-                    request.extensions_mut().insert(certificate.clone());
-                }
-                let answering = checked.map(|()| {
-                    let request = request.map(|body| Bounded::new(body, &limits).boxed_unsync());
-                    service(request, peer)
-                });
-                // In a box, or every connection would have room for a request while it has none.
-                Box::pin(async move {
-                    let mut response = match answering {
-                        Ok(answering) => answering.await,
-                        Err(error) => refused(peer, error),
-                    };
-                    if last {
-                        response
-                            .headers_mut()
-                            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-                    }
-                    Ok::<_, Infallible>(holding(response, in_flight))
-                })
-            })
-        };
-        let stream = TokioIo::new(stream);
         let watch = Watch {
             peer,
-            limits: limits.clone(),
+            limits,
             shutdown,
-            activity,
+            activity: Activity::new(),
         };
+        let mut stream = Patient::new(stream, &watch.limits, watch.activity.clone());
+        let mut service = answering(service, certificate, &watch);
         match protocol {
             Protocol::Http1 => {
-                let connection = http1(&limits).serve_connection(stream, answer).with_upgrades();
-                drive(connection, http1::UpgradeableConnection::graceful_shutdown, watch).await;
+                // What serves requests is in a box that is gone while there is none: a connection then has its socket, and little else.
+                while let Some(at_rest) = Box::pin(serve(stream, service, &watch)).await {
+                    (stream, service) = at_rest;
+                    if !watch.wakes(&mut stream).await {
+                        break;
+                    }
+                }
             }
             Protocol::Http2 => {
-                let connection = http2(&limits).serve_connection(stream, answer);
-                drive(connection, http2::Connection::graceful_shutdown, watch).await;
+                let connection = http2(&watch.limits).serve_connection(TokioIo::new(stream), service);
+                let mut connection = Box::pin(connection);
+                let never = future::pending();
+                drive(connection.as_mut(), http2::Connection::graceful_shutdown, never, &watch).await;
             }
         }
     }
+}
+
+/// What hyper calls for every request.
+fn answering<S, F>(
+    service: Arc<S>,
+    certificate: Option<ClientCertificate>,
+    watch: &Watch,
+) -> impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send + 'static> + use<S, F>
+where
+    S: Fn(Request<Body>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let (peer, limits, activity) = (watch.peer, watch.limits.clone(), watch.activity.clone());
+    hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        let http2 = request.version() == Version::HTTP_2;
+        let (in_flight, unread, head) = activity.begin(http2);
+        let checked = if http2 { Ok(()) } else { tidy(&head, &mut request) };
+        let last = checked.is_err() || !http2 && wire::is_doubtful(request.headers());
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        let answer = match checked {
+            Ok(()) => {
+                let request = request.map(|body| Bounded::new(body, &limits, unread).boxed_unsync());
+                Either::Left(service(request, peer))
+            }
+            Err(error) => Either::Right(future::ready(refused(peer, error))),
+        };
+        // In a box, or every connection would have room for a request while it has none.
+        Box::pin(answer.map(move |mut response| {
+            if last {
+                response
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(holding(response, in_flight))
+        }))
+    })
 }
 
 /// Plain TCP: HTTP/1, or HTTP/2 with prior knowledge, whose preface no HTTP/1 request begins like (RFC 9113 §3.4).
@@ -181,8 +206,51 @@ struct Watch {
     activity: Activity,
 }
 
-/// Follows a connection to its end; `hang_up` tells the client that there is nothing more to come.
-async fn drive<C>(connection: C, hang_up: fn(Pin<&mut C>), watch: Watch)
+impl Watch {
+    /// Waits with a connection at rest until something comes; false if it is over instead.
+    async fn wakes<I: Socket>(&self, stream: &mut Patient<I>) -> bool {
+        let wakes = tokio::select! {
+            biased;
+            () = stream.readable() => true,
+            () = self.shutdown.cancelled() => false,
+            () = self.activity.overdue(&self.limits) => false,
+        };
+        if !wakes {
+            _ = tokio::time::timeout(LAST_WORDS, stream.shutdown()).await;
+        }
+        wakes
+    }
+}
+
+/// Serves the requests of an HTTP/1 connection; what is left of it comes back when it rests.
+async fn serve<I, S>(stream: Patient<I>, service: S, watch: &Watch) -> Option<(Patient<I>, S)>
+where
+    I: Socket,
+    S: HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<BoxError>,
+{
+    let connection = http1(&watch.limits).serve_connection(TokioIo::new(stream), service);
+    let mut connection = connection.with_upgrades();
+    let (hang_up, rests) = (
+        http1::UpgradeableConnection::graceful_shutdown,
+        watch.activity.rests(&watch.limits),
+    );
+    if !drive(Pin::new(&mut connection), hang_up, rests, watch).await {
+        return None;
+    }
+    let parts = connection.into_parts()?;
+    let mut stream = parts.io.into_inner();
+    stream.put_back(parts.read_buf);
+    Some((stream, parts.service))
+}
+
+/// Follows a connection to its end, or to its rest: then true. `hang_up` tells the client that there is nothing more to come.
+async fn drive<C>(
+    mut connection: Pin<&mut C>,
+    hang_up: fn(Pin<&mut C>),
+    rests: impl Future<Output = ()>,
+    watch: &Watch,
+) -> bool
 where
     C: Future<Output = hyper::Result<()>>,
 {
@@ -192,9 +260,11 @@ where
         shutdown,
         activity,
     } = watch;
-    let mut connection = pin!(connection);
     let ended = tokio::select! {
+        // What comes is read before anything is ended.
+        biased;
         ended = connection.as_mut() => ended,
+        () = rests => return true,
         () = shutdown.cancelled() => {
             // hyper closes a connection that it has read nothing of yet, and its client may have sent a request.
             let first = async {
@@ -204,28 +274,29 @@ where
             };
             tokio::select! {
                 biased;
-                ended = connection.as_mut() => return told(peer, ended),
+                ended = connection.as_mut() => return told(*peer, ended),
                 () = first => {}
             }
             hang_up(connection.as_mut());
             tokio::select! {
                 ended = connection => ended,
-                () = activity.overdue(&limits) => Ok(()),
+                () = activity.overdue(limits) => Ok(()),
             }
         }
-        () = activity.overdue(&limits) => {
+        () = activity.overdue(limits) => {
             hang_up(connection.as_mut());
             // Enough for a GOAWAY; whoever is in the middle of a head gets nothing more.
             tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
         }
     };
-    told(peer, ended);
+    told(*peer, ended)
 }
 
-fn told(peer: SocketAddr, ended: hyper::Result<()>) {
+fn told(peer: SocketAddr, ended: hyper::Result<()>) -> bool {
     if let Err(error) = ended {
         debug!(peer.address = %peer, "connection failed: {error}");
     }
+    false
 }
 
 fn http1(limits: &Limits) -> http1::Builder {
@@ -256,9 +327,13 @@ fn http2(limits: &Limits) -> http2::Builder<TokioExecutor> {
     builder
 }
 
-fn tidy(head: &[u8], request: &mut Request<Incoming>) -> Result<(), Untidy> {
+/// What is left of a request's head once it is checked holds nothing of the connection's buffer, which can be used again meanwhile.
+fn tidy(raw: &[u8], request: &mut Request<Incoming>) -> Result<(), Untidy> {
     let method = request.method().clone();
-    wire::check(&method, head, request.headers_mut())
+    wire::check(&method, raw, request.headers_mut())?;
+    head::detach(request.headers_mut());
+    head::detach_target(request.uri_mut());
+    Ok(())
 }
 
 /// As bare as hyper's own answer to a head that it cannot read.
@@ -292,3 +367,6 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const STILL_ON_ITS_WAY: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub(super) struct Limits {
     pub(super) body_timeout: Duration,
     pub(super) min_body_rate: u64,
     pub(super) max_head: usize,
+    /// How long an HTTP/1 connection is quiet before it gives up its buffers. A client that asks again sooner finds them as they were.
+    pub(super) rest_after: Duration,
 }
 
 impl Limits {
@@ -60,6 +62,7 @@ impl Limits {
             body_timeout: settings.body_timeout.0,
             min_body_rate: settings.min_body_rate,
             max_head: settings.max_head,
+            rest_after: REST_AFTER,
         })
     }
 }
@@ -133,6 +136,8 @@ impl Drop for Place {
         }
     }
 }
+
+const REST_AFTER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_rustls::server::TlsStream;
 
 use super::{activity::Activity, limits::Limits};
 
@@ -25,6 +28,26 @@ pub(super) struct Patient<I> {
     activity: Activity,
     /// Bytes that were read without a pause.
     at_a_stretch: usize,
+    /// What was read before, and is read again.
+    ahead: Bytes,
+}
+
+/// A connection to a client, perhaps in TLS.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// What is below.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Socket for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Socket for Box<TlsStream<TcpStream>> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
 }
 
 impl<I> Patient<I> {
@@ -36,20 +59,39 @@ impl<I> Patient<I> {
             blocked: None,
             activity,
             at_a_stretch: 0,
+            ahead: Bytes::new(),
         }
+    }
+
+    /// Puts back what was read and nobody has looked at.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.ahead = bytes;
     }
 
     fn timed<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if polled.is_ready() {
-            self.blocked = None;
+            if self.blocked.take().is_some() {
+                self.activity.blocked(false);
+            }
             return polled;
         }
-        let patience = self.patience;
-        let timer = self
-            .blocked
-            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + patience)));
+        let (patience, activity) = (self.patience, &self.activity);
+        let timer = self.blocked.get_or_insert_with(|| {
+            activity.blocked(true);
+            Box::pin(sleep_until(Instant::now() + patience))
+        });
         ready!(timer.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<I: Socket> Patient<I> {
+    /// Waits until there is something to read, or nothing more to come.
+    pub(super) async fn readable(&self) {
+        if self.ahead.is_empty() {
+            // An error is read as well.
+            _ = self.inner.tcp().readable().await;
+        }
     }
 }
 
@@ -62,12 +104,17 @@ impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) else {
-            self.at_a_stretch = 0;
-            self.activity.waits();
-            return Poll::Pending;
-        };
-        read?;
+        if self.ahead.is_empty() {
+            let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) else {
+                self.at_a_stretch = 0;
+                self.activity.waits();
+                return Poll::Pending;
+            };
+            read?;
+        } else {
+            let most = buf.remaining().min(self.ahead.len());
+            buf.put_slice(&self.ahead.split_to(most));
+        }
         self.at_a_stretch += buf.filled().len() - before;
         if let Some(came @ [_, ..]) = buf.filled().get(before..) {
             self.activity.bytes_came(came, self.max_head);
@@ -108,3 +155,33 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
 
 /// Bytes that a connection may read before others have their turn.
 const STRETCH: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_put_back_is_read_first_and_counts_as_having_come() {
+        let limits = Limits {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            min_body_rate: 1024,
+            max_head: 64 * 1024,
+            rest_after: Duration::from_secs(1),
+        };
+        let activity = Activity::new();
+        let (in_flight, ..) = activity.begin(false);
+        let mut patient = Patient::new(&b" HTTP/1.1"[..], &limits, activity.clone());
+        drop(in_flight);
+        patient.put_back(Bytes::from_static(b"GET /"));
+        let mut first = [0; 3];
+        patient.read_exact(&mut first).await.unwrap();
+        let mut rest = String::new();
+        patient.read_to_string(&mut rest).await.unwrap();
+        assert_eq!((&first, rest.as_str()), (b"GET", " / HTTP/1.1"));
+        assert_eq!(activity.begin(false).2, b"GET / HTTP/1.1");
+    }
+}

@@ -10,26 +10,34 @@ use http::{Request, Response, header};
 use tokio::sync::Notify;
 
 use super::UpstreamError;
-use crate::body::{self, Body};
+use crate::{
+    body::{self, Body},
+    head,
+};
 
 pub(super) async fn read(response: Response<Body>, limit: usize) -> Result<Response<Bytes>, UpstreamError> {
-    let (mut head, body) = response.into_parts();
+    let (mut parts, body) = response.into_parts();
     let coded = |value: &http::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if head.headers.get_all(header::CONTENT_ENCODING).iter().any(coded) {
+    if parts.headers.get_all(header::CONTENT_ENCODING).iter().any(coded) {
         return Err(UpstreamError::Broken(
             "it is compressed, though that was not asked for".into(),
         ));
     }
-    head.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_LENGTH);
     let whole = body::read_all(body, limit).await?;
-    Ok(Response::from_parts(head, whole))
+    // Such an answer is held while others are asked about it.
+    head::detach(&mut parts.headers);
+    Ok(Response::from_parts(parts, whole))
 }
 
 /// Counts interim answers (1xx), which hyper swallows without end.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Interim {
-    seen: Arc<AtomicUsize>,
-    flood: Arc<Notify>,
+pub(super) struct Interim(Arc<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    answers: AtomicUsize,
+    flood: Notify,
 }
 
 impl Interim {
@@ -37,21 +45,21 @@ impl Interim {
         let interim = Self::default();
         let counter = interim.clone();
         hyper::ext::on_informational(request, move |_| {
-            counter.seen.fetch_add(1, Ordering::Relaxed);
+            counter.0.answers.fetch_add(1, Ordering::Relaxed);
             if counter.are_too_many() {
-                counter.flood.notify_one();
+                counter.0.flood.notify_one();
             }
         });
         interim
     }
 
     pub(super) fn are_too_many(&self) -> bool {
-        self.seen.load(Ordering::Relaxed) >= MAX_INTERIM
+        self.0.answers.load(Ordering::Relaxed) >= MAX_INTERIM
     }
 
     /// Returns when they are.
     pub(super) async fn flood(&self) {
-        self.flood.notified().await;
+        self.0.flood.notified().await;
     }
 }
 

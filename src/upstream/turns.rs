@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::Request;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::{sync::Notify, time::Instant};
 
@@ -17,9 +17,12 @@ use crate::body::{Body, BoxError};
 
 /// Watches a request's body being sent.
 #[derive(Clone, Debug)]
-pub(super) struct Turns {
-    turn: Arc<Mutex<Turn>>,
-    changed: Arc<Notify>,
+pub(super) struct Turns(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    turn: Mutex<Turn>,
+    changed: Notify,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +40,14 @@ struct Watched {
 
 /// The request with its body watched.
 pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Turns) {
-    let turns = Turns {
-        turn: Arc::new(Mutex::new(Turn::Upstream(Instant::now()))),
-        changed: Arc::default(),
-    };
+    let turns = Turns(Arc::new(Shared {
+        turn: Mutex::new(Turn::Upstream(Instant::now())),
+        changed: Notify::new(),
+    }));
+    // Where nothing is sent, it is the upstream's turn from the start.
+    if request.body().is_end_stream() {
+        return (request, turns);
+    }
     let request = request.map(|inner| {
         let turns = turns.clone();
         Watched { inner, turns }.boxed_unsync()
@@ -52,7 +59,7 @@ impl Turns {
     /// Returns when it has been the upstream's turn for longer than that.
     pub(super) async fn overdue(&self, allowed: Duration) {
         loop {
-            let changed = self.changed.notified();
+            let changed = self.0.changed.notified();
             match self.now() {
                 Turn::Upstream(since) if since.elapsed() >= allowed => return,
                 Turn::Upstream(since) => tokio::time::sleep_until(since + allowed).await,
@@ -62,12 +69,12 @@ impl Turns {
     }
 
     fn now(&self) -> Turn {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pass(&self, turn: Turn) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
-        self.changed.notify_one();
+        *self.0.turn.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        self.0.changed.notify_one();
     }
 }
 
