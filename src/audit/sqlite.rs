@@ -5,6 +5,7 @@ mod rollups;
 mod schema;
 mod search;
 mod statistics;
+mod tail;
 mod verify;
 
 use std::{
@@ -19,6 +20,7 @@ use uuid::Uuid;
 
 #[cfg(test)]
 pub(super) use self::search::seek;
+use self::tail::Tail;
 pub(super) use self::{
     retention::newest_anchor,
     schema::{APPLICATION, SCHEMA},
@@ -26,7 +28,7 @@ pub(super) use self::{
     statistics::statistics,
     verify::verify,
 };
-use super::{Hash, Head, Receipt, StoreError, facets, files, record::Stamped, rollups::Rollups};
+use super::{Hash, Head, Receipt, StoreError, files, record::Stamped};
 
 /// An open store. It never runs on an async thread: every call waits for the disk.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ pub(super) struct Store {
     path: PathBuf,
     connection: Connection,
     head: Head,
-    insert_facets: String,
+    tail: Tail,
 }
 
 impl Store {
@@ -82,15 +84,17 @@ impl Store {
         match found {
             0 => schema::create(&mut connection).map_err(sqlite)?,
             SCHEMA => {}
-            _ => schema::upgrade(&mut connection).map_err(sqlite)?,
+            _ => schema::upgrade(&mut connection, found).map_err(sqlite)?,
         }
         let head = head(&connection).map_err(sqlite)?;
-        Ok(Self {
+        let mut store = Self {
             path: path.to_owned(),
             connection,
             head,
-            insert_facets: schema::insert_facets(),
-        })
+            tail: Tail::default(),
+        };
+        store.index_rest().map_err(sqlite)?;
+        Ok(store)
     }
 
     /// The last record.
@@ -112,6 +116,35 @@ impl Store {
         transaction.commit()
     }
 
+    /// How many records cannot be found by their indexes yet.
+    pub(super) fn behind(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// Lets all records be found by their indexes.
+    pub(super) fn index(&mut self) -> Result<(), rusqlite::Error> {
+        if self.tail.len() == 0 {
+            return Ok(());
+        }
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        self.tail.write(&transaction)?;
+        transaction.commit()?;
+        self.tail = Tail::default();
+        Ok(())
+    }
+
+    /// The same for what an earlier run left.
+    fn index_rest(&mut self) -> Result<(), rusqlite::Error> {
+        let mut seq = tail::indexed(&self.connection)?;
+        while let (tail, Some(last)) = Tail::behind(&self.connection, seq)? {
+            self.tail = tail;
+            self.index()?;
+            seq = last;
+        }
+        Ok(())
+    }
+
     /// Writes the records in one transaction.
     pub(super) fn append(&mut self, records: &[Stamped]) -> Result<Vec<Receipt>, StoreError> {
         let receipts = self.commit(records).map_err(|e| self.failed(e))?;
@@ -129,10 +162,8 @@ impl Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut head = self.head;
         let mut receipts = Vec::new();
-        let mut sums = Rollups::default();
         {
             let mut insert = transaction.prepare_cached(INSERT)?;
-            let mut beside = transaction.prepare_cached(&self.insert_facets)?;
             for Stamped { id, time, draft } in records {
                 let seq = head.seq + 1;
                 let body = draft.body(seq, *id, *time);
@@ -145,15 +176,19 @@ impl Store {
                     after.hash.bytes(),
                     body
                 ])?;
-                let time_ms = time.as_millisecond();
-                schema::put_facets(&mut beside, row, &facets::of(draft.members(), time_ms))?;
-                sums.add(draft.members(), row, time_ms);
+                self.tail.push(row, draft.members(), time.as_millisecond());
                 head = after;
                 receipts.push(Receipt { seq, id: *id });
             }
         }
-        rollups::write(&sums, &transaction)?;
+        let whole = i64::try_from(self.tail.len()).is_ok_and(|behind| behind > tail::LONGEST);
+        if whole {
+            self.tail.write(&transaction)?;
+        }
         transaction.commit()?;
+        if whole {
+            self.tail = Tail::default();
+        }
         self.head = head;
         Ok(receipts)
     }
@@ -237,6 +272,80 @@ mod tests {
         };
         assert_eq!(pragma("synchronous"), 2.into());
         assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    }
+
+    /// A store in `dir`, and records to write to it.
+    fn store(dir: &Path) -> (Store, impl FnMut(usize) -> Vec<Stamped>) {
+        let path = dir.join("audit.db");
+        crate::audit::files::prepare(&path).unwrap();
+        let mut stamp = Stamp::new(Clock::system());
+        let records = move |count| {
+            let draft = Draft::of(Entry::of_refusal("rule", "reason"));
+            Vec::from_iter((0..count).map(|_| stamp.on(draft.clone())))
+        };
+        (Store::open(&path).unwrap(), records)
+    }
+
+    fn number(store: &Store, sql: &str) -> i64 {
+        store.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_commit_that_is_waited_for_writes_its_records_and_no_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        store.append(&records(3)).unwrap();
+        store.index().unwrap();
+        let frames = |store: &Store| -> i64 {
+            let mut checkpoint = store.connection.prepare("PRAGMA wal_checkpoint(NOOP)").unwrap();
+            checkpoint.query_row([], |row| row.get(1)).unwrap()
+        };
+        let before = frames(&store);
+        store.append(&records(1)).unwrap();
+        let record = frames(&store) - before;
+        store.index().unwrap();
+        let columns = frames(&store) - before - record;
+        assert!(record <= 6, "{record} pages");
+        assert!(columns > record, "{columns} pages");
+    }
+
+    #[test]
+    fn columns_that_a_crash_left_unwritten_are_written_at_the_next_start_and_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        store.append(&records(2)).unwrap();
+        store.index().unwrap();
+        store.append(&records(5)).unwrap();
+        assert_eq!(store.behind(), 5);
+        let path = store.path.clone();
+        for _ in 0..2 {
+            drop(store);
+            store = Store::open(&path).unwrap();
+            assert_eq!(store.behind(), 0);
+            assert_eq!(number(&store, "SELECT max(seq) FROM facet"), 7);
+            assert_eq!(number(&store, "SELECT sum(count) FROM rollup WHERE width = 60000"), 7);
+            assert_eq!(number(&store, "SELECT max(last) FROM span"), 7);
+        }
+    }
+
+    #[test]
+    fn never_more_are_left_behind_than_a_reader_looks_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        let longest = usize::try_from(tail::LONGEST).unwrap();
+        store.append(&records(longest)).unwrap();
+        assert_eq!(store.behind(), longest);
+        store.append(&records(1)).unwrap();
+        assert_eq!(store.behind(), 0);
+        store.append(&records(longest + 1)).unwrap();
+        assert_eq!(store.behind(), 0);
+        assert_eq!(number(&store, "SELECT count(*) FROM facet"), 2 * tail::LONGEST + 2);
+        let report = verify(&store.connection, &crate::audit::Heads::default()).unwrap();
+        assert!(report.holds(), "{report}");
+        // Nor does the store hold when somebody leaves more without.
+        store.connection.execute("DELETE FROM facet WHERE seq > 2", []).unwrap();
+        let report = verify(&store.connection, &crate::audit::Heads::default()).unwrap();
+        assert!(report.to_string().contains("without search columns"), "{report}");
     }
 
     #[test]
