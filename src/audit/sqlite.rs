@@ -1,5 +1,6 @@
 //! The SQLite file: opening it and appending to it.
 
+mod checkpoint;
 mod retention;
 mod rollups;
 mod schema;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 #[cfg(test)]
 pub(super) use self::search::seek;
-use self::tail::Tail;
+use self::{checkpoint::Checkpoints, tail::Tail};
 pub(super) use self::{
     retention::newest_anchor,
     schema::{APPLICATION, SCHEMA},
@@ -34,9 +35,13 @@ use super::{Hash, Head, Receipt, StoreError, files, record::Stamped};
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
+    /// Before the connection, which closes the log when it is the last one.
+    checkpoints: Checkpoints,
     connection: Connection,
     head: Head,
     tail: Tail,
+    /// Whether the log may have grown long.
+    wrote_much: bool,
 }
 
 impl Store {
@@ -89,9 +94,11 @@ impl Store {
         let head = head(&connection).map_err(sqlite)?;
         let mut store = Self {
             path: path.to_owned(),
+            checkpoints: Checkpoints::start(path).map_err(sqlite)?,
             connection,
             head,
             tail: Tail::default(),
+            wrote_much: false,
         };
         store.index_rest().map_err(sqlite)?;
         Ok(store)
@@ -104,8 +111,18 @@ impl Store {
 
     /// Brings what is in the write-ahead log to the file, so that the file alone is the store, also while others have it open. Waits for nobody.
     pub(super) fn settle(&self) -> Result<(), rusqlite::Error> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        checkpoint::bring(&self.connection).map(drop)
+    }
+
+    /// Keeps the log short; where somebody waits, only as far as it must be.
+    pub(super) fn rest(&mut self, idle: bool) -> Result<(), rusqlite::Error> {
+        if std::mem::take(&mut self.wrote_much) {
+            self.shorten_log()?;
+        }
+        if idle && self.checkpoints.take_caught_up() {
+            self.settle()?;
+        }
+        Ok(())
     }
 
     /// Commits a page that says what it said before.
@@ -131,6 +148,16 @@ impl Store {
         self.tail.write(&transaction)?;
         transaction.commit()?;
         self.tail = Tail::default();
+        self.shorten_log()
+    }
+
+    /// Has the log brought to the file when it is long. To be called after whatever writes much.
+    fn shorten_log(&self) -> Result<(), rusqlite::Error> {
+        match checkpoint::look(&self.connection)?.pages {
+            ..checkpoint::LONG => {}
+            checkpoint::LONG..checkpoint::TOO_LONG => self.checkpoints.want(),
+            _ => self.settle()?,
+        }
         Ok(())
     }
 
@@ -186,10 +213,11 @@ impl Store {
             self.tail.write(&transaction)?;
         }
         transaction.commit()?;
+        self.head = head;
         if whole {
             self.tail = Tail::default();
+            self.wrote_much = true;
         }
-        self.head = head;
         Ok(receipts)
     }
 
@@ -242,6 +270,7 @@ const PRAGMAS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA fullfsync = ON;
     PRAGMA trusted_schema = OFF;
+    PRAGMA wal_autocheckpoint = 0;
 ";
 
 const INSERT: &str = "INSERT INTO record (seq, id, prev_hash, hash, body) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -296,10 +325,7 @@ mod tests {
         let (mut store, mut records) = store(dir.path());
         store.append(&records(3)).unwrap();
         store.index().unwrap();
-        let frames = |store: &Store| -> i64 {
-            let mut checkpoint = store.connection.prepare("PRAGMA wal_checkpoint(NOOP)").unwrap();
-            checkpoint.query_row([], |row| row.get(1)).unwrap()
-        };
+        let frames = |store: &Store| checkpoint::look(&store.connection).unwrap().pages;
         let before = frames(&store);
         store.append(&records(1)).unwrap();
         let record = frames(&store) - before;
@@ -307,6 +333,27 @@ mod tests {
         let columns = frames(&store) - before - record;
         assert!(record <= 6, "{record} pages");
         assert!(columns > record, "{columns} pages");
+    }
+
+    #[test]
+    fn no_commit_brings_the_log_to_the_file_and_it_begins_anew_when_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        let log = |store: &Store| checkpoint::look(&store.connection).unwrap();
+        let before = log(&store).brought;
+        while log(&store).pages < checkpoint::LONG {
+            store.append(&records(500)).unwrap();
+        }
+        assert_eq!(log(&store).brought, before);
+        store.index().unwrap();
+        let started = std::time::Instant::now();
+        while log(&store).brought < log(&store).pages {
+            assert!(started.elapsed() < Duration::from_secs(20), "{:?}", log(&store));
+            store.rest(true).unwrap();
+            std::thread::yield_now();
+        }
+        store.append(&records(1)).unwrap();
+        assert!(log(&store).pages < 10, "{:?}", log(&store));
     }
 
     #[test]

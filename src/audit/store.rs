@@ -220,6 +220,14 @@ impl Store {
         }
     }
 
+    /// What has to be done now and then; most of it is better done while nobody waits.
+    pub(super) fn rest(&mut self, idle: bool) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.rest(idle).map_err(|e| store.failed(e)),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// What has to go now by these limits, if anything: everything up to one record, which the anchor that is to be written names.
     pub(super) fn surplus(&mut self, limits: Limits, now_ms: i64) -> Result<Option<Anchor>, StoreError> {
         match self {

@@ -94,6 +94,7 @@ impl Store {
             transaction.prepare_cached(sql)?.execute([upto])?;
         }
         transaction.commit()?;
+        self.shorten_log()?;
         Ok(upto < last)
     }
 
@@ -112,6 +113,7 @@ impl Store {
             .prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
         let mut rows = vacuum.query([])?;
         while rows.next()?.is_some() {}
+        self.shorten_log()?;
         Ok(true)
     }
 

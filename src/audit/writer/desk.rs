@@ -87,11 +87,7 @@ impl Desk {
             }
             self.write(calls);
             self.catch_up();
-            self.index(match (look, queue.is_empty()) {
-                (true, _) => 1,
-                (_, true) => SOME,
-                (_, false) => MANY,
-            });
+            self.follow_up(look, queue.is_empty());
             if look || self.tidy.is_busy() {
                 self.tidy_up(look, !waiting.is_empty());
                 // A look waits for what is under way.
@@ -136,13 +132,22 @@ impl Desk {
         (self.tidy.is_busy() && self.store.is_some()) || self.can_catch_up()
     }
 
-    /// Lets the last records be found by their indexes when there are so many that are not.
-    fn index(&mut self, least: usize) {
-        let due = |store: &mut Store| store.behind() >= least;
-        let Some(mut store) = self.store.take_if(due) else {
+    /// Lets the last records be found by their indexes when there are so many that are not, at a look all of them, and keeps the store's log short.
+    fn follow_up(&mut self, look: bool, idle: bool) {
+        let least = match (look, idle) {
+            (true, _) => 1,
+            (_, true) => SOME,
+            (_, false) => MANY,
+        };
+        let Some(mut store) = self.store.take() else {
             return;
         };
-        match store.index() {
+        let done = if store.behind() >= least {
+            store.index()
+        } else {
+            store.rest(idle)
+        };
+        match done {
             Ok(()) => self.store = Some(store),
             Err(error) => {
                 warn!(%error, "the last records of the audit store `{}` cannot be found by their indexes yet: {error}", self.claim.location());
