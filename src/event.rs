@@ -82,6 +82,24 @@ pub struct Event {
     pub data: Map<String, Value>,
 }
 
+impl Event {
+    /// The event as it is serialised. What is JSON in it already is copied, and not built anew member by member.
+    pub(crate) fn to_json(&self) -> Option<Value> {
+        let context = serde_json::to_value(&self.context).ok()?;
+        let members = [
+            ("trigger_point", self.trigger.as_str().into()),
+            ("interceptor_context", context),
+            ("data", Value::Object(self.data.clone())),
+        ];
+        Some(
+            members
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
+    }
+}
+
 /// The circumstances of an event. A value that is not known is absent, never guessed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -194,4 +212,43 @@ pub struct TokenClaims {
     /// The ID token's payload.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub id_token: Map<String, Value>,
+}
+
+impl TokenClaims {
+    /// The claims as they are serialised, copied likewise.
+    pub(crate) fn to_json(&self) -> Value {
+        let members = [("access_token", &self.access_token), ("id_token", &self.id_token)];
+        let there = members.into_iter().filter(|(_, claims)| !claims.is_empty());
+        there
+            .map(|(name, claims)| (name.to_owned(), Value::Object(claims.clone())))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_copied_is_what_is_serialised() {
+        let claims = json!({"sub": "u-1", "n": 1.50, "groups": [{"name": "a"}]});
+        let claims = TokenClaims {
+            access_token: claims.as_object().unwrap().clone(),
+            id_token: Map::new(),
+        };
+        assert_eq!(claims.to_json(), serde_json::to_value(&claims).unwrap());
+        for trigger in Trigger::ALL {
+            let event = Event {
+                trigger,
+                context: Context {
+                    request_id: "req-1".into(),
+                    ..Context::default()
+                },
+                data: Map::from_iter([("claims".to_owned(), claims.to_json())]),
+            };
+            assert_eq!(event.to_json(), serde_json::to_value(&event).ok());
+        }
+    }
 }

@@ -233,7 +233,7 @@ impl Entry {
             attempts: Some(consultation.calls()),
             duration_ms: Some(millis(consultation.duration)),
             calls: consultation.attempts.iter().map(Call::of).collect(),
-            event: serde_json::to_value(event).ok(),
+            event: event.to_json(),
             answer: consultation.answer.clone(),
             claims: ClaimChanges {
                 access_token: ClaimNames::of(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Kind,
-    facets::{self, Term},
+    facets::{self, Columns, Term},
 };
 use crate::{clock::Period, escape, event::Trigger, verdict::Effect};
 
@@ -109,6 +109,22 @@ pub(super) struct Filter<'a> {
     pub(super) until_ms: Option<i64>,
     pub(super) before: Option<Place>,
     pub(super) after: Option<Place>,
+}
+
+impl Filter<'_> {
+    /// Whether anything is asked that stands in a record's columns.
+    pub(super) fn asks_columns(&self) -> bool {
+        let ranges = self.since_ms.is_some() || self.until_ms.is_some();
+        !self.all.is_empty() || self.prefix.is_some() || ranges
+    }
+
+    /// Whether a record with these columns is of the time, and of a user who begins so.
+    pub(super) fn is_within(&self, columns: &Columns) -> bool {
+        let ms = columns.time_ms();
+        self.since_ms.is_none_or(|since| ms >= since)
+            && self.until_ms.is_none_or(|until| ms < until)
+            && self.prefix.is_none_or(|prefix| columns.user_begins(prefix))
+    }
 }
 
 /// Which records to read, whatever they say.

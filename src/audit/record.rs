@@ -1,6 +1,6 @@
 //! A record: an entry with its place, id and time, as one canonical text.
 
-use std::fmt::Write;
+use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -127,11 +127,13 @@ impl Draft {
             ("time", time_text(time).into()),
         ];
         let mut own = own.iter().peekable();
-        let mut text = String::with_capacity(2 * 1024);
+        let mut text = Vec::with_capacity(4 * 1024);
         let mut put = |name: &str, value: &Value| {
-            text.push(if text.is_empty() { '{' } else { ',' });
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{}:{value}", Value::from(name));
+            text.push(if text.is_empty() { b'{' } else { b',' });
+            // Writing JSON to memory cannot fail.
+            let _ = serde_json::to_writer(&mut text, name);
+            text.push(b':');
+            let _ = serde_json::to_writer(&mut text, value);
         };
         for (name, value) in &self.0 {
             while let Some((before, value)) = own.next_if(|(own, _)| *own < name.as_str()) {
@@ -140,8 +142,14 @@ impl Draft {
             put(name, value);
         }
         own.for_each(|(name, value)| put(name, value));
-        text.push('}');
-        escape::in_json(&text).into_owned()
+        text.push(b'}');
+        // JSON is UTF-8.
+        let text =
+            String::from_utf8(text).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        match escape::in_json(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(escaped) => escaped,
+        }
     }
 }
 

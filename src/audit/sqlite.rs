@@ -1,10 +1,12 @@
 //! The SQLite file: opening it and appending to it.
 
+mod checkpoint;
 mod retention;
 mod rollups;
 mod schema;
 mod search;
 mod statistics;
+mod tail;
 mod verify;
 
 use std::{
@@ -19,6 +21,7 @@ use uuid::Uuid;
 
 #[cfg(test)]
 pub(super) use self::search::seek;
+use self::{checkpoint::Checkpoints, tail::Tail};
 pub(super) use self::{
     retention::newest_anchor,
     schema::{APPLICATION, SCHEMA},
@@ -26,15 +29,19 @@ pub(super) use self::{
     statistics::statistics,
     verify::verify,
 };
-use super::{Hash, Head, Receipt, StoreError, facets, files, record::Stamped, rollups::Rollups};
+use super::{Hash, Head, Receipt, StoreError, files, record::Stamped};
 
 /// An open store. It never runs on an async thread: every call waits for the disk.
 #[derive(Debug)]
 pub(super) struct Store {
     path: PathBuf,
+    /// Before the connection, which closes the log when it is the last one.
+    checkpoints: Checkpoints,
     connection: Connection,
     head: Head,
-    insert_facets: String,
+    tail: Tail,
+    /// Whether the log may have grown long.
+    wrote_much: bool,
 }
 
 impl Store {
@@ -82,15 +89,19 @@ impl Store {
         match found {
             0 => schema::create(&mut connection).map_err(sqlite)?,
             SCHEMA => {}
-            _ => schema::upgrade(&mut connection).map_err(sqlite)?,
+            _ => schema::upgrade(&mut connection, found).map_err(sqlite)?,
         }
         let head = head(&connection).map_err(sqlite)?;
-        Ok(Self {
+        let mut store = Self {
             path: path.to_owned(),
+            checkpoints: Checkpoints::start(path).map_err(sqlite)?,
             connection,
             head,
-            insert_facets: schema::insert_facets(),
-        })
+            tail: Tail::default(),
+            wrote_much: false,
+        };
+        store.index_rest().map_err(sqlite)?;
+        Ok(store)
     }
 
     /// The last record.
@@ -100,8 +111,18 @@ impl Store {
 
     /// Brings what is in the write-ahead log to the file, so that the file alone is the store, also while others have it open. Waits for nobody.
     pub(super) fn settle(&self) -> Result<(), rusqlite::Error> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        checkpoint::bring(&self.connection).map(drop)
+    }
+
+    /// Keeps the log short; where somebody waits, only as far as it must be.
+    pub(super) fn rest(&mut self, idle: bool) -> Result<(), rusqlite::Error> {
+        if std::mem::take(&mut self.wrote_much) {
+            self.shorten_log()?;
+        }
+        if idle && self.checkpoints.take_caught_up() {
+            self.settle()?;
+        }
+        Ok(())
     }
 
     /// Commits a page that says what it said before.
@@ -110,6 +131,45 @@ impl Store {
         let transaction = self.connection.transaction_with_behavior(behavior)?;
         transaction.pragma_update(None, "user_version", SCHEMA)?;
         transaction.commit()
+    }
+
+    /// How many records cannot be found by their indexes yet.
+    pub(super) fn behind(&self) -> usize {
+        self.tail.len()
+    }
+
+    /// Lets all records be found by their indexes.
+    pub(super) fn index(&mut self) -> Result<(), rusqlite::Error> {
+        if self.tail.len() == 0 {
+            return Ok(());
+        }
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        self.tail.write(&transaction)?;
+        transaction.commit()?;
+        self.tail = Tail::default();
+        self.shorten_log()
+    }
+
+    /// Has the log brought to the file when it is long. To be called after whatever writes much.
+    fn shorten_log(&self) -> Result<(), rusqlite::Error> {
+        match checkpoint::look(&self.connection)?.pages {
+            ..checkpoint::LONG => {}
+            checkpoint::LONG..checkpoint::TOO_LONG => self.checkpoints.want(),
+            _ => self.settle()?,
+        }
+        Ok(())
+    }
+
+    /// The same for what an earlier run left.
+    fn index_rest(&mut self) -> Result<(), rusqlite::Error> {
+        let mut seq = tail::indexed(&self.connection)?;
+        while let (tail, Some(last)) = Tail::behind(&self.connection, seq)? {
+            self.tail = tail;
+            self.index()?;
+            seq = last;
+        }
+        Ok(())
     }
 
     /// Writes the records in one transaction.
@@ -129,10 +189,8 @@ impl Store {
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut head = self.head;
         let mut receipts = Vec::new();
-        let mut sums = Rollups::default();
         {
             let mut insert = transaction.prepare_cached(INSERT)?;
-            let mut beside = transaction.prepare_cached(&self.insert_facets)?;
             for Stamped { id, time, draft } in records {
                 let seq = head.seq + 1;
                 let body = draft.body(seq, *id, *time);
@@ -145,16 +203,21 @@ impl Store {
                     after.hash.bytes(),
                     body
                 ])?;
-                let time_ms = time.as_millisecond();
-                schema::put_facets(&mut beside, row, &facets::of(draft.members(), time_ms))?;
-                sums.add(draft.members(), row, time_ms);
+                self.tail.push(row, draft.members(), time.as_millisecond());
                 head = after;
                 receipts.push(Receipt { seq, id: *id });
             }
         }
-        rollups::write(&sums, &transaction)?;
+        let whole = i64::try_from(self.tail.len()).is_ok_and(|behind| behind > tail::LONGEST);
+        if whole {
+            self.tail.write(&transaction)?;
+        }
         transaction.commit()?;
         self.head = head;
+        if whole {
+            self.tail = Tail::default();
+            self.wrote_much = true;
+        }
         Ok(receipts)
     }
 
@@ -207,6 +270,7 @@ const PRAGMAS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA fullfsync = ON;
     PRAGMA trusted_schema = OFF;
+    PRAGMA wal_autocheckpoint = 0;
 ";
 
 const INSERT: &str = "INSERT INTO record (seq, id, prev_hash, hash, body) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -237,6 +301,98 @@ mod tests {
         };
         assert_eq!(pragma("synchronous"), 2.into());
         assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+    }
+
+    /// A store in `dir`, and records to write to it.
+    fn store(dir: &Path) -> (Store, impl FnMut(usize) -> Vec<Stamped>) {
+        let path = dir.join("audit.db");
+        crate::audit::files::prepare(&path).unwrap();
+        let mut stamp = Stamp::new(Clock::system());
+        let records = move |count| {
+            let draft = Draft::of(Entry::of_refusal("rule", "reason"));
+            Vec::from_iter((0..count).map(|_| stamp.on(draft.clone())))
+        };
+        (Store::open(&path).unwrap(), records)
+    }
+
+    fn number(store: &Store, sql: &str) -> i64 {
+        store.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn a_commit_that_is_waited_for_writes_its_records_and_no_index() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        store.append(&records(3)).unwrap();
+        store.index().unwrap();
+        let frames = |store: &Store| checkpoint::look(&store.connection).unwrap().pages;
+        let before = frames(&store);
+        store.append(&records(1)).unwrap();
+        let record = frames(&store) - before;
+        store.index().unwrap();
+        let columns = frames(&store) - before - record;
+        assert!(record <= 6, "{record} pages");
+        assert!(columns > record, "{columns} pages");
+    }
+
+    #[test]
+    fn no_commit_brings_the_log_to_the_file_and_it_begins_anew_when_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        let log = |store: &Store| checkpoint::look(&store.connection).unwrap();
+        let before = log(&store).brought;
+        while log(&store).pages < checkpoint::LONG {
+            store.append(&records(500)).unwrap();
+        }
+        assert_eq!(log(&store).brought, before);
+        store.index().unwrap();
+        let started = std::time::Instant::now();
+        while log(&store).brought < log(&store).pages {
+            assert!(started.elapsed() < Duration::from_secs(20), "{:?}", log(&store));
+            store.rest(true).unwrap();
+            std::thread::yield_now();
+        }
+        store.append(&records(1)).unwrap();
+        assert!(log(&store).pages < 10, "{:?}", log(&store));
+    }
+
+    #[test]
+    fn columns_that_a_crash_left_unwritten_are_written_at_the_next_start_and_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        store.append(&records(2)).unwrap();
+        store.index().unwrap();
+        store.append(&records(5)).unwrap();
+        assert_eq!(store.behind(), 5);
+        let path = store.path.clone();
+        for _ in 0..2 {
+            drop(store);
+            store = Store::open(&path).unwrap();
+            assert_eq!(store.behind(), 0);
+            assert_eq!(number(&store, "SELECT max(seq) FROM facet"), 7);
+            assert_eq!(number(&store, "SELECT sum(count) FROM rollup WHERE width = 60000"), 7);
+            assert_eq!(number(&store, "SELECT max(last) FROM span"), 7);
+        }
+    }
+
+    #[test]
+    fn never_more_are_left_behind_than_a_reader_looks_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut records) = store(dir.path());
+        let longest = usize::try_from(tail::LONGEST).unwrap();
+        store.append(&records(longest)).unwrap();
+        assert_eq!(store.behind(), longest);
+        store.append(&records(1)).unwrap();
+        assert_eq!(store.behind(), 0);
+        store.append(&records(longest + 1)).unwrap();
+        assert_eq!(store.behind(), 0);
+        assert_eq!(number(&store, "SELECT count(*) FROM facet"), 2 * tail::LONGEST + 2);
+        let report = verify(&store.connection, &crate::audit::Heads::default()).unwrap();
+        assert!(report.holds(), "{report}");
+        // Nor does the store hold when somebody leaves more without.
+        store.connection.execute("DELETE FROM facet WHERE seq > 2", []).unwrap();
+        let report = verify(&store.connection, &crate::audit::Heads::default()).unwrap();
+        assert!(report.to_string().contains("without search columns"), "{report}");
     }
 
     #[test]

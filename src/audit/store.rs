@@ -203,8 +203,33 @@ impl Store {
         }
     }
 
+    /// How many records are on disk without what they are found by; readers look through them one by one.
+    pub(super) fn behind(&self) -> usize {
+        match self {
+            Self::Sqlite(store) => store.behind(),
+            // One statement writes both there.
+            Self::Postgres(_) => 0,
+        }
+    }
+
+    /// Writes what records are found by where that is not done with them.
+    pub(super) fn index(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.index().map_err(|e| store.failed(e)),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// What has to be done now and then; most of it is better done while nobody waits.
+    pub(super) fn rest(&mut self, idle: bool) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(store) => store.rest(idle).map_err(|e| store.failed(e)),
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     /// What has to go now by these limits, if anything: everything up to one record, which the anchor that is to be written names.
-    pub(super) fn surplus(&self, limits: Limits, now_ms: i64) -> Result<Option<Anchor>, StoreError> {
+    pub(super) fn surplus(&mut self, limits: Limits, now_ms: i64) -> Result<Option<Anchor>, StoreError> {
         match self {
             Self::Sqlite(store) => store.surplus(limits, now_ms).map_err(|e| store.failed(e)),
             Self::Postgres(store) => store
@@ -214,7 +239,7 @@ impl Store {
     }
 
     /// Up to which number records are to go that are still there, by the newest anchor.
-    pub(super) fn unfinished(&self) -> Result<Option<u64>, StoreError> {
+    pub(super) fn unfinished(&mut self) -> Result<Option<u64>, StoreError> {
         match self {
             Self::Sqlite(store) => store.unfinished().map_err(|e| store.failed(e)),
             Self::Postgres(store) => store.unfinished().map_err(|failure| failure.at(store.address())),

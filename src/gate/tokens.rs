@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Gate,
@@ -333,7 +333,7 @@ impl Gate {
             };
             data.insert("m2m_token_claims".into(), machine_claims(&context, existing));
         }
-        data.insert("claims".into(), json!(existing));
+        data.insert("claims".into(), existing.to_json());
         let trigger = if machine {
             Trigger::PreM2mTokenCreation
         } else {

@@ -2,11 +2,14 @@
 
 mod roca;
 
-use aws_lc_rs::{encoding::AsDer, rsa::PublicKeyComponents, signature as lc};
+use aws_lc_rs::{
+    encoding::AsDer,
+    rsa::PublicKeyComponents,
+    signature::{self as lc, ParsedPublicKey},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::{
     DecodingKey, DecodingKeyKind,
-    crypto::aws_lc::DEFAULT_PROVIDER,
     jwk::{AlgorithmParameters, CommonParameters, EllipticCurve, Jwk, PublicKeyUse, ThumbprintHash},
 };
 use serde::Deserialize;
@@ -19,6 +22,8 @@ use super::algorithm::{Algorithm, Family};
 pub(super) struct PublicKey {
     family: Family,
     key: DecodingKey,
+    /// The same, ready to verify: reading it takes as long as a good part of a verification.
+    parsed: Vec<(Algorithm, ParsedPublicKey)>,
     jwk: Jwk,
     thumbprint: String,
 }
@@ -49,9 +54,7 @@ impl PublicKey {
             AlgorithmParameters::OctetKeyPair(_) => Family::Ed25519,
             _ => return None,
         };
-        if !is_sound(family, &key) {
-            return None;
-        }
+        let parsed = parse(family, &key)?;
         let thumbprint = jwk.thumbprint(ThumbprintHash::SHA256).ok()?;
         jwk.common.key_id = Some(thumbprint.clone());
         jwk.common.public_key_use = Some(PublicKeyUse::Signature);
@@ -61,6 +64,7 @@ impl PublicKey {
         Some(Self {
             family,
             key,
+            parsed,
             jwk,
             thumbprint,
         })
@@ -74,9 +78,8 @@ impl PublicKey {
     /// Whether the signature over the message is right. An algorithm of another key type never is; ECDSA signatures
     /// are the fixed-length ones of RFC 7518 §3.4, not DER.
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        algorithm.family() == self.family
-            && (DEFAULT_PROVIDER.verifier_factory)(&algorithm.in_library(), &self.key)
-                .is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
+        let mut fitting = self.parsed.iter().filter(|(own, _)| *own == algorithm);
+        fitting.any(|(_, key)| key.verify_sig(message, signature).is_ok())
     }
 
     /// The SHA-256 thumbprint of RFC 7638, in base64url.
@@ -98,29 +101,48 @@ impl PublicKey {
     }
 }
 
-/// Whether the crypto library takes the key, which it would else refuse at every signature; RSA from 2048 to 8192 bits, made
+/// The key as the crypto library verifies with it, for each algorithm; `None` where it takes none. RSA from 2048 to 8192 bits, made
 /// by a generator that is not known to be broken.
-fn is_sound(family: Family, key: &DecodingKey) -> bool {
-    let parses = |verification: &'static dyn lc::VerificationAlgorithm, encoded: &[u8]| {
-        lc::UnparsedPublicKey::new(verification, encoded).parse().is_ok()
+fn parse(family: Family, key: &DecodingKey) -> Option<Vec<(Algorithm, ParsedPublicKey)>> {
+    let of_one = |algorithm, verification: &'static dyn lc::VerificationAlgorithm, encoded: &[u8]| {
+        Some(vec![(algorithm, ParsedPublicKey::new(verification, encoded).ok()?)])
     };
     match (family, key.kind()) {
         (Family::Rsa, DecodingKeyKind::RsaModulusExponent { n, e }) => {
             let zeros = n.first().map_or(0, |first| first.leading_zeros() as usize);
-            (2048..=8192).contains(&(n.len() * 8 - zeros))
+            let is_sound = (2048..=8192).contains(&(n.len() * 8 - zeros))
                 && !roca::has_the_pattern(n)
-                && spki(n, e).is_some_and(|der| parses(&lc::RSA_PKCS1_2048_8192_SHA256, &der))
+                && spki(n, e).is_some_and(|der| ParsedPublicKey::new(&lc::RSA_PKCS1_2048_8192_SHA256, der).is_ok());
+            let components = PublicKeyComponents { n, e };
+            let parsed = RSA.into_iter().map(|(algorithm, verification)| {
+                let key = components.to_parsed_public_key(verification).ok()?;
+                Some((algorithm, key))
+            });
+            is_sound.then(|| parsed.collect()).flatten()
         }
-        (Family::P256, DecodingKeyKind::SecretOrDer(point)) => parses(&lc::ECDSA_P256_SHA256_FIXED, point),
-        (Family::P384, DecodingKeyKind::SecretOrDer(point)) => parses(&lc::ECDSA_P384_SHA384_FIXED, point),
-        (Family::Ed25519, DecodingKeyKind::SecretOrDer(public)) => parses(&lc::ED25519, public),
-        _ => false,
+        (Family::P256, DecodingKeyKind::SecretOrDer(point)) => {
+            of_one(Algorithm::ES256, &lc::ECDSA_P256_SHA256_FIXED, point)
+        }
+        (Family::P384, DecodingKeyKind::SecretOrDer(point)) => {
+            of_one(Algorithm::ES384, &lc::ECDSA_P384_SHA384_FIXED, point)
+        }
+        (Family::Ed25519, DecodingKeyKind::SecretOrDer(public)) => of_one(Algorithm::EdDSA, &lc::ED25519, public),
+        _ => None,
     }
 }
 
 fn spki(n: &[u8], e: &[u8]) -> Option<Vec<u8>> {
     Some(PublicKeyComponents { n, e }.as_der().ok()?.as_ref().to_vec())
 }
+
+static RSA: [(Algorithm, &lc::RsaParameters); 6] = [
+    (Algorithm::RS256, &lc::RSA_PKCS1_2048_8192_SHA256),
+    (Algorithm::RS384, &lc::RSA_PKCS1_2048_8192_SHA384),
+    (Algorithm::RS512, &lc::RSA_PKCS1_2048_8192_SHA512),
+    (Algorithm::PS256, &lc::RSA_PSS_2048_8192_SHA256),
+    (Algorithm::PS384, &lc::RSA_PSS_2048_8192_SHA384),
+    (Algorithm::PS512, &lc::RSA_PSS_2048_8192_SHA512),
+];
 
 #[cfg(test)]
 mod tests {

@@ -12,7 +12,7 @@ use super::{
     keyring::KeyRing,
     restore::{Restored, Unrestorable, restore},
     sealer::{Sealer, SealingKey},
-    splice::{Unspliceable, splice},
+    splice::{Spliced, Unspliceable, splice},
     verify::{Nature, Verified},
     wrap::Wrap,
 };
@@ -189,8 +189,12 @@ impl Reissuer {
             .signing_kid(algorithm, now)
             .ok_or(Unissued::NoKey(algorithm))?;
         let mut payload = claims;
+        payload.retain(|name, _| name != capsule::CLAIM);
         payload.extend(add.clone());
         let payload = Value::Object(payload).to_string();
+        // What we sign must be read by ourselves later, as strictly as everything else.
+        json::parse(payload.as_bytes()).map_err(|malformed| Unissued::Unreadable(malformed.to_string()))?;
+        let payload = splice(&payload, []).map_err(unreadable)?;
         let contents = Contents {
             original: Original::Opaque(original.to_owned()),
             added: add.keys().cloned().collect(),
@@ -229,6 +233,8 @@ impl Reissuer {
             return Err(Unissued::AlreadyReissued);
         }
         refuse_reserved(add)?;
+        // The token's own payload was read strictly when it was verified.
+        check_readable(add)?;
         let (algorithm, kid) = self.signer(token, now)?;
         let added = add.iter().map(|(name, value)| (name.as_str(), value.clone()));
         let hashed = hashes.iter().map(|(name, hash)| (*name, Value::from(hash.as_str())));
@@ -237,34 +243,35 @@ impl Reissuer {
             original: Original::Jwt {
                 header: token.header_bytes().to_vec(),
                 signature: token.signature().to_vec(),
-                inverse: edited.inverse,
+                inverse: edited.inverse.clone(),
             },
             added: add.keys().cloned().collect(),
         };
         self.sealed(
             &header(token, algorithm, kid),
             (algorithm, kid),
-            &edited.text,
+            &edited,
             &contents,
             now,
         )
     }
 
-    /// Signs a payload with its capsule put into it.
+    /// Signs a payload that has been read strictly and has no capsule, with its capsule put into it.
     fn sealed(
         &self,
         header: &Value,
         (algorithm, kid): (Algorithm, &str),
-        payload: &str,
+        payload: &Spliced,
         contents: &Contents,
         now: Timestamp,
     ) -> Result<String, Unissued> {
-        // What we sign must be read by ourselves later, as strictly as everything else.
-        json::parse(payload.as_bytes()).map_err(|malformed| Unissued::Unreadable(malformed.to_string()))?;
-        let sealed = self.sealer.seal(contents, &Outer { kid, payload }, now);
-        let capsule = (capsule::CLAIM, sealed.ok_or(Unissued::Crypto)?.into());
-        let payload = splice(payload, [capsule]).map_err(unreadable)?;
-        self.sign(header, algorithm, kid, &payload.text)
+        let outer = Outer {
+            kid,
+            payload: &payload.text,
+        };
+        let sealed = self.sealer.seal(contents, &outer, now).ok_or(Unissued::Crypto)?;
+        let payload = payload.with(capsule::CLAIM, &sealed.into()).map_err(unreadable)?;
+        self.sign(header, algorithm, kid, &payload)
     }
 
     /// The algorithm for a token of the upstream, and the key for it.
@@ -306,6 +313,20 @@ fn refuse_reserved(add: &Map<String, Value>) -> Result<(), Unissued> {
     match add.keys().find(|name| RESERVED.contains(&name.as_str())) {
         Some(name) => Err(Unissued::Reserved(name.clone())),
         None => Ok(()),
+    }
+}
+
+/// What we sign must be read by ourselves later, as strictly as everything else.
+fn check_readable(claims: &Map<String, Value>) -> Result<(), Unissued> {
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let unreadable = |why: String| Unissued::Unreadable(why);
+    let text = serde_json::to_vec(claims).map_err(|error| unreadable(error.to_string()))?;
+    match json::parse(&text) {
+        Ok(Value::Object(read)) if read == *claims => Ok(()),
+        Ok(_) => Err(unreadable("they change when they are written".into())),
+        Err(malformed) => Err(unreadable(malformed.to_string())),
     }
 }
 

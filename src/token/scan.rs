@@ -3,7 +3,7 @@
 //! Looks for `eyJ`, with which a JOSE header begins, and reads on only from there. A token is found wherever it stands and
 //! however it is cut into chunks; one that is encoded once more (base64 of base64, compression) is not.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use base64::{
     Engine,
@@ -12,7 +12,10 @@ use base64::{
 };
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
-use serde::Deserialize;
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::{Deserializer, Map, Value};
 
 use super::jws::MAX_TOKEN;
@@ -243,7 +246,8 @@ fn judge(bytes: &[u8], mut progress: Progress, ended: bool, known: &impl Known) 
         progress.header = Some((sighting, start));
         return Ok(Judged::Open(progress));
     }
-    let claims = payload.get(..run).filter(|_| run <= MAX_TOKEN).and_then(object);
+    let claims = payload.get(..run).filter(|_| run <= MAX_TOKEN);
+    let claims: Option<Map<String, Value>> = claims.and_then(leading);
     let issuer = claims.as_ref().and_then(|claims| claims.get("iss")?.as_str());
     if issuer.is_some_and(|issuer| known.is_issuer(issuer)) {
         return Err(sighting);
@@ -261,35 +265,82 @@ fn run(bytes: &[u8], looked: usize) -> usize {
 /// The header of a JWS that others than its issuer can verify. What the upstream signs for itself (HMAC) and what is
 /// encrypted is none.
 fn read_header(run: &[u8]) -> Option<Sighting> {
-    let header = object(run)?;
-    let text = |name: &str| header.get(name).and_then(Value::as_str);
-    let algorithm = text("alg")?;
-    if algorithm.starts_with("HS") || algorithm.eq_ignore_ascii_case("none") || header.contains_key("enc") {
+    let header: Header = leading(run)?;
+    let algorithm = text(header.alg)?;
+    if algorithm.starts_with("HS") || algorithm.eq_ignore_ascii_case("none") || header.is_encrypted {
         return None;
     }
     Some(Sighting {
-        kid: text("kid").map(str::to_owned),
-        typ: text("typ").map(str::to_owned),
+        kid: text(header.kid),
+        typ: text(header.typ),
     })
 }
 
-/// The JSON object at the beginning of what is encoded. Reads as the most lenient party would, and no further than it is
-/// JSON.
-fn object(run: &[u8]) -> Option<Map<String, Value>> {
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// What counts in what may be a header; of a member that is repeated the last. Payloads look like headers, too, and what else is in them is
+/// passed over.
+#[derive(Default)]
+struct Header {
+    alg: Value,
+    kid: Value,
+    typ: Value,
+    is_encrypted: bool,
+}
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeaderVisitor)
+    }
+}
+
+struct HeaderVisitor;
+
+impl<'de> Visitor<'de> for HeaderVisitor {
+    type Value = Header;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+        let mut header = Header::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "alg" => header.alg = map.next_value()?,
+                "kid" => header.kid = map.next_value()?,
+                "typ" => header.typ = map.next_value()?,
+                name => {
+                    header.is_encrypted |= name == "enc";
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(header)
+    }
+}
+
+/// The JSON at the beginning of what is encoded. Reads as the most lenient party would, and no further than it is JSON.
+fn leading<T: DeserializeOwned>(run: &[u8]) -> Option<T> {
     // One character alone at the end says nothing.
     let whole = run.get(..run.len() - usize::from(run.len() % 4 == 1))?;
     // Most are short; and where the beginning is no JSON, what may follow it need not be decoded.
     let beginning = whole.get(..BEGINNING).filter(|_| whole.len() > BEGINNING);
-    match beginning.map(leading_object) {
-        Some(Err(error)) if error.is_eof() => leading_object(whole).ok(),
+    match beginning.map(decoded) {
+        Some(Err(error)) if error.is_eof() => decoded(whole).ok(),
         Some(found) => found.ok(),
-        None => leading_object(whole).ok(),
+        None => decoded(whole).ok(),
     }
 }
 
-fn leading_object(encoded: &[u8]) -> serde_json::Result<Map<String, Value>> {
+fn decoded<T: DeserializeOwned>(encoded: &[u8]) -> serde_json::Result<T> {
     let decoded = LENIENT.decode(encoded).unwrap_or_default();
-    Map::deserialize(&mut Deserializer::from_slice(&decoded))
+    T::deserialize(&mut Deserializer::from_slice(&decoded))
 }
 
 const MARK: &[u8] = b"eyJ";

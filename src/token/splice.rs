@@ -15,6 +15,8 @@ pub struct Spliced {
     pub text: String,
     /// What was there before, by ascending offset; no two overlap.
     pub inverse: Vec<Splice>,
+    /// Where one more member would go, and whether it would be the first.
+    end: (usize, bool),
 }
 
 /// One edit to be taken back: the bytes at this place of the new text stood as `original` in the old one.
@@ -55,8 +57,9 @@ pub fn splice<'n>(text: &str, edits: impl IntoIterator<Item = (&'n str, Value)>)
             added.push((name, value));
         }
     }
+    let end = end_of_members(text, &members)?;
+    let is_empty = members.is_empty() && added.is_empty();
     if !added.is_empty() {
-        let end = end_of_members(text, &members)?;
         let mut tail = String::new();
         for (name, value) in added {
             if !(members.is_empty() && tail.is_empty()) {
@@ -70,7 +73,25 @@ pub fn splice<'n>(text: &str, edits: impl IntoIterator<Item = (&'n str, Value)>)
     }
     // An addition starts where the last value ends, so ordering by start is ordering without overlap.
     replaced.sort_by_key(|(place, _)| (place.start, place.end));
-    exchange(text, replaced)
+    let (new, inverse) = exchange(text, replaced)?;
+    // Nothing behind the members was edited.
+    let behind = text.len().checked_sub(end).ok_or(Unspliceable::OutOfRange)?;
+    let end = new.len().checked_sub(behind).ok_or(Unspliceable::OutOfRange)?;
+    Ok(Spliced {
+        text: new,
+        inverse,
+        end: (end, is_empty),
+    })
+}
+
+impl Spliced {
+    /// The text with one more member, of a name that none of its members has.
+    pub(super) fn with(&self, name: &str, value: &Value) -> Result<String, Unspliceable> {
+        let (end, is_first) = self.end;
+        let (before, behind) = self.text.split_at_checked(end).ok_or(Unspliceable::OutOfRange)?;
+        let comma = if is_first { "" } else { "," };
+        Ok(format!("{before}{comma}{}:{value}{behind}", Value::from(name)))
+    }
 }
 
 /// Takes edits back: `undo(&spliced.text, &spliced.inverse)` is the text from before. Refuses splices out of range.
@@ -79,7 +100,7 @@ pub fn undo(text: &str, inverse: &[Splice]) -> Result<String, Unspliceable> {
         let end = splice.offset.checked_add(splice.len).ok_or(Unspliceable::OutOfRange)?;
         Ok((splice.offset..end, splice.original.clone()))
     });
-    Ok(exchange(text, edits.collect::<Result<_, _>>()?)?.text)
+    Ok(exchange(text, edits.collect::<Result<_, _>>()?)?.0)
 }
 
 /// A top-level member: its unescaped name and where its value stands.
@@ -138,8 +159,8 @@ fn end_of_members(text: &str, members: &[Member]) -> Result<usize, Unspliceable>
     }
 }
 
-/// Puts each new text in the place of the old one; the places ascend and do not overlap.
-fn exchange(text: &str, edits: Vec<(Range<usize>, String)>) -> Result<Spliced, Unspliceable> {
+/// Puts each new text in the place of the old one, and says how to take that back; the places ascend and do not overlap.
+fn exchange(text: &str, edits: Vec<(Range<usize>, String)>) -> Result<(String, Vec<Splice>), Unspliceable> {
     let mut new = String::with_capacity(text.len() + edits.iter().map(|(_, with)| with.len()).sum::<usize>());
     let mut inverse = Vec::with_capacity(edits.len());
     let mut done = 0;
@@ -154,7 +175,7 @@ fn exchange(text: &str, edits: Vec<(Range<usize>, String)>) -> Result<Spliced, U
         new.push_str(&with);
     }
     new.push_str(text.get(done..).ok_or(Unspliceable::OutOfRange)?);
-    Ok(Spliced { text: new, inverse })
+    Ok((new, inverse))
 }
 
 struct Members<'t> {
@@ -225,6 +246,11 @@ mod tests {
             let spliced = splice(text, edits.iter().map(|(n, v)| (n.as_str(), v.clone()))).unwrap();
             assert_eq!(spliced.text, expected);
             assert_eq!(undo(&spliced.text, &spliced.inverse).unwrap(), text);
+            let more = splice(expected, [("more", json!([1]))]).unwrap().text;
+            assert_eq!(spliced.with("more", &json!([1])).unwrap(), more);
+            let untouched = splice(text, []).unwrap();
+            let more = splice(text, [("more", json!("x"))]).unwrap().text;
+            assert_eq!(untouched.with("more", &json!("x")).unwrap(), more);
         }
     }
 

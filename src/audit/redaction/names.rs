@@ -1,6 +1,6 @@
 //! Which member names stand for secrets.
 
-use std::sync::LazyLock;
+use std::{cell::RefCell, collections::HashMap, sync::LazyLock};
 
 use regex::Regex;
 
@@ -17,6 +17,24 @@ pub(super) enum Meaning {
 
 /// Reads a name, in whatever way it joins its words: `client_secret`, `clientSecret`, `Client-Secret`, `CLIENTSECRET`.
 pub(super) fn meaning(name: &str) -> Meaning {
+    if name.len() > LONGEST_KEPT {
+        return read(name);
+    }
+    // Events and answers have the same few names again and again.
+    KEPT.with_borrow_mut(|kept| {
+        if let Some(meaning) = kept.get(name) {
+            return *meaning;
+        }
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        let meaning = read(name);
+        kept.insert(name.into(), meaning);
+        meaning
+    })
+}
+
+fn read(name: &str) -> Meaning {
     let (joined, ends) = words(name);
     let words = || {
         let starts = std::iter::once(0).chain(ends.iter().copied());
@@ -65,6 +83,14 @@ fn words(name: &str) -> (String, Vec<usize>) {
     }
     (joined, ends)
 }
+
+thread_local! {
+    /// What names were found to mean.
+    static KEPT: RefCell<HashMap<Box<str>, Meaning>> = RefCell::default();
+}
+
+const MOST_KEPT: usize = 512;
+const LONGEST_KEPT: usize = 48;
 
 /// All of [`SECRET_PARTS`] at one glance.
 static PARTS: LazyLock<Regex> =

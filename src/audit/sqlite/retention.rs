@@ -11,7 +11,8 @@ use crate::audit::{
 
 impl Store {
     /// What has to go now by these limits, if anything: everything up to one record, which the anchor that is to be written names.
-    pub(in crate::audit) fn surplus(&self, limits: Limits, now_ms: i64) -> Result<Option<Anchor>, rusqlite::Error> {
+    pub(in crate::audit) fn surplus(&mut self, limits: Limits, now_ms: i64) -> Result<Option<Anchor>, rusqlite::Error> {
+        self.index()?;
         let Some((first, since_ms)) = first(&self.connection)? else {
             return Ok(None);
         };
@@ -66,7 +67,8 @@ impl Store {
     }
 
     /// Up to which number records are to go that are still there, by the newest anchor.
-    pub(in crate::audit) fn unfinished(&self) -> Result<Option<u64>, rusqlite::Error> {
+    pub(in crate::audit) fn unfinished(&mut self) -> Result<Option<u64>, rusqlite::Error> {
+        self.index()?;
         let last = newest_anchor(&self.connection)?.map_or(0, |(_, last)| last.seq);
         let left = first(&self.connection)?.is_some_and(|(first, _)| first.unsigned_abs() <= last);
         Ok(left.then_some(last))
@@ -74,6 +76,8 @@ impl Store {
 
     /// Takes some of the oldest records up to this number away; whether there are more of them.
     pub(in crate::audit) fn take_away(&mut self, last: u64) -> Result<bool, rusqlite::Error> {
+        // The anchor is found by its index, and before anything goes.
+        self.index()?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -90,6 +94,7 @@ impl Store {
             transaction.prepare_cached(sql)?.execute([upto])?;
         }
         transaction.commit()?;
+        self.shorten_log()?;
         Ok(upto < last)
     }
 
@@ -108,6 +113,7 @@ impl Store {
             .prepare(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"))?;
         let mut rows = vacuum.query([])?;
         while rows.next()?.is_some() {}
+        self.shorten_log()?;
         Ok(true)
     }
 

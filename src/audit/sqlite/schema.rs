@@ -2,22 +2,19 @@
 
 use jiff::Timestamp;
 use rusqlite::{
-    Connection, Statement, ToSql, Transaction, TransactionBehavior,
+    Connection, Statement, ToSql, TransactionBehavior,
     types::{ToSqlOutput, ValueRef},
 };
 use serde_json::{Map, Value};
 
-use super::rollups;
-use crate::audit::{
-    facets::{self, Term},
-    rollups::Rollups,
-};
+use super::tail::Tail;
+use crate::audit::facets::{self, Term};
 
 /// `TGAU`: tells an audit store from any other database.
 pub(in crate::audit) const APPLICATION: i64 = 0x5447_4155;
 
 /// The schema that this version reads and writes.
-pub(in crate::audit) const SCHEMA: i64 = 2;
+pub(in crate::audit) const SCHEMA: i64 = 3;
 
 /// Makes the tables of an empty file.
 pub(super) fn create(connection: &mut Connection) -> Result<(), rusqlite::Error> {
@@ -29,8 +26,17 @@ pub(super) fn create(connection: &mut Connection) -> Result<(), rusqlite::Error>
     transaction.commit()
 }
 
-/// Brings a file of schema 1 up to date, in one transaction: the records stay as they are, byte for byte; what is searched moves beside them.
-pub(super) fn upgrade(connection: &mut Connection) -> Result<(), rusqlite::Error> {
+/// Brings a file of an older schema up to date.
+pub(super) fn upgrade(connection: &mut Connection, found: i64) -> Result<(), rusqlite::Error> {
+    if found < 2 {
+        separate(connection)?;
+    }
+    // Since schema 3 the last records may be without their columns, which a version before does not expect.
+    connection.pragma_update(None, "user_version", SCHEMA)
+}
+
+/// Makes schema 2 of schema 1, in one transaction: the records stay as they are, byte for byte; what is searched moves beside them.
+fn separate(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch("ALTER TABLE record RENAME TO record_1")?;
     transaction.execute_batch(RECORDS)?;
@@ -39,31 +45,18 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), rusqlite::Error
          DROP TABLE record_1;",
     )?;
     transaction.execute_batch(DERIVED)?;
-    derive(&transaction)?;
-    transaction.pragma_update(None, "user_version", SCHEMA)?;
+    let mut seq = 0;
+    while let (tail, Some(last)) = Tail::behind(&transaction, seq)? {
+        tail.write(&transaction)?;
+        seq = last;
+    }
+    transaction.pragma_update(None, "user_version", 2)?;
     transaction.commit()?;
     // Copies the file, for its free pages to go back to the disk from now on. Without room for the copy they stay with the file.
     if let Err(error) = connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; VACUUM") {
         tracing::warn!(%error, "the audit store keeps its free pages, since it cannot be copied: {error}");
     }
     Ok(())
-}
-
-/// Fills the derived tables from the records' texts. A text that cannot be read is left out; `verify` names it.
-fn derive(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
-    let mut insert = transaction.prepare(&insert_facets())?;
-    let mut sums = Rollups::default();
-    let mut select = transaction.prepare("SELECT seq, body FROM record ORDER BY seq")?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let seq: i64 = row.get(0)?;
-        let Some((members, time_ms)) = row.get_ref(1)?.as_str().ok().and_then(read) else {
-            continue;
-        };
-        put_facets(&mut insert, seq, &facets::of(&members, time_ms))?;
-        sums.add(&members, seq, time_ms);
-    }
-    rollups::write(&sums, transaction)
 }
 
 /// The members of a stored text, and the time in it.

@@ -1,14 +1,16 @@
 //! Finding records by their facets. Each condition has an index in which its matches stand by number, so the walk jumps from one condition's
-//! next match to the other's until they agree: a condition that seldom holds decides how far it jumps, whichever that is.
+//! next match to the other's until they agree: a condition that seldom holds decides how far it jumps, whichever that is. Records whose columns
+//! are not written yet are looked through one by one: they are few, and the newest.
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
 
+use super::{schema, tail::Tail};
 use crate::audit::{
     Place, Record,
-    facets::Term,
+    facets::{Columns, Term},
     query::{Filter, Way, Which},
     reader::{Found, Stopped},
     rollups::MINUTE,
@@ -22,22 +24,27 @@ pub(in crate::audit) fn walk<E: From<rusqlite::Error>>(
     effort: usize,
     mut take: impl FnMut(Place, Found) -> Result<ControlFlow<()>, E>,
 ) -> Result<Stopped, E> {
-    let Some((low, high)) = bounds(connection, filter)? else {
+    let tail = if filter.asks_columns() {
+        Tail::of(connection)?
+    } else {
+        Tail::default()
+    };
+    let Some((low, high)) = bounds(connection, filter, &tail)? else {
         return Ok(Stopped::AtTheEnd);
     };
     let mut conditions = filter
         .all
         .iter()
-        .map(|any| Condition::of(connection, any, way))
+        .map(|any| Condition::of(connection, any, way, &tail))
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(prefix) = filter.prefix {
-        conditions.extend(Condition::few(connection, prefix, way)?);
+        conditions.extend(Condition::few(connection, prefix, way, &tail)?);
     }
     if conditions.is_empty() {
         let all = way.sql("SELECT seq FROM record WHERE seq >= ?1 ORDER BY seq LIMIT 1");
         conditions.push(Condition::All(connection.prepare_cached(&all)?));
     }
-    let mut reading = Reading::of(connection, filter)?;
+    let mut reading = Reading::of(connection, filter, &tail)?;
     let mut at = way.start(low, high);
     let mut used = 0;
     'walk: while (low..=high).contains(&at) {
@@ -112,23 +119,28 @@ enum Condition<'c> {
     /// Every record's.
     All(CachedStatement<'c>),
     /// Those where one of these facets has its value.
-    Any(Vec<(CachedStatement<'c>, Term<'c>)>, Way),
+    Any(Vec<(CachedStatement<'c>, &'static str, Term<'c>)>, Way, &'c Tail),
     /// These.
     Few(BTreeSet<i64>, Way),
 }
 
 impl<'c> Condition<'c> {
-    fn of(connection: &'c Connection, any: &[(&'static str, Term<'c>)], way: Way) -> Result<Self, rusqlite::Error> {
+    fn of(
+        connection: &'c Connection,
+        any: &[(&'static str, Term<'c>)],
+        way: Way,
+        tail: &'c Tail,
+    ) -> Result<Self, rusqlite::Error> {
         let any = any
             .iter()
-            .map(|(name, term)| Ok((connection.prepare_cached(&seek(name, way))?, *term)));
-        Ok(Self::Any(any.collect::<Result<_, rusqlite::Error>>()?, way))
+            .map(|(name, term)| Ok((connection.prepare_cached(&seek(name, way))?, *name, *term)));
+        Ok(Self::Any(any.collect::<Result<_, rusqlite::Error>>()?, way, tail))
     }
 
     /// The numbers of the users that begin so, when they are few enough to be held; otherwise every record is as good as any.
     /// Counted before they are held against the range of numbers, since a limit behind that would not keep the index from being read to its end.
-    fn few(connection: &'c Connection, prefix: &str, way: Way) -> Result<Option<Self>, rusqlite::Error> {
-        let mut few = BTreeSet::new();
+    fn few(connection: &'c Connection, prefix: &str, way: Way, tail: &Tail) -> Result<Option<Self>, rusqlite::Error> {
+        let mut few: BTreeSet<_> = tail.matching(|columns| columns.user_begins(prefix)).collect();
         for name in ["user_id", "user_email"] {
             let sql = format!(
                 "SELECT seq FROM facet INDEXED BY facet_{name} WHERE {name} >= ?1 AND {name} < ?2 LIMIT {}",
@@ -152,10 +164,16 @@ impl<'c> Condition<'c> {
             Self::All(select) => select.query_row([at], |row| row.get(0)).optional(),
             Self::Few(few, Way::Back) => Ok(few.range(..=at).next_back().copied()),
             Self::Few(few, Way::Forth) => Ok(few.range(at..).next().copied()),
-            Self::Any(any, way) => {
+            Self::Any(any, way, tail) => {
                 let mut nearest = None;
-                for (select, term) in any {
-                    let seq: Option<i64> = select.query_row(params![at, *term], |row| row.get(0)).optional()?;
+                for (select, name, term) in any {
+                    let mut indexed = || select.query_row(params![at, *term], |row| row.get(0)).optional();
+                    let late = || tail.next(at, *way, name, *term);
+                    // What is in the index is older than what is not yet.
+                    let seq: Option<i64> = match way {
+                        Way::Back => late().map_or_else(indexed, |seq| Ok(Some(seq)))?,
+                        Way::Forth => indexed()?.or_else(late),
+                    };
                     nearest = match (nearest, seq, &way) {
                         (Some(a), Some(b), Way::Back) => Some(b.max(a)),
                         (Some(a), Some(b), Way::Forth) => Some(b.min(a)),
@@ -170,56 +188,85 @@ impl<'c> Condition<'c> {
 
 /// Reads records, those only that meet what no index answers.
 struct Reading<'c> {
+    /// Asks the columns of a record.
+    check: Option<(CachedStatement<'c>, Vec<Box<dyn ToSql>>)>,
+    filter: &'c Filter<'c>,
+    tail: &'c Tail,
     select: CachedStatement<'c>,
-    values: Vec<Box<dyn ToSql>>,
     effort: usize,
 }
 
 impl<'c> Reading<'c> {
-    fn of(connection: &'c Connection, filter: &Filter<'_>) -> Result<Self, rusqlite::Error> {
-        let mut sql = String::from(SELECT);
-        let mut values: Vec<Box<dyn ToSql>> = Vec::new();
-        let mut effort = 1;
-        if filter.since_ms.is_some() || filter.until_ms.is_some() || filter.prefix.is_some() {
-            sql.push_str(" JOIN facet USING (seq)");
-            effort += 1;
-        }
-        sql.push_str(" WHERE record.seq = ?1");
-        let mut add = |condition: &str, value: Box<dyn ToSql>| {
-            values.push(value);
-            sql.push_str(&condition.replace('?', &format!("?{}", values.len() + 1)));
-        };
-        if let Some(ms) = filter.since_ms {
-            add(" AND time_ms >= ?", Box::new(ms));
-        }
-        if let Some(ms) = filter.until_ms {
-            add(" AND time_ms < ?", Box::new(ms));
-        }
-        if let Some(prefix) = filter.prefix {
-            add(" AND ((user_email >= ?", Box::new(prefix.to_owned()));
-            add(" AND user_email < ?)", Box::new(above(prefix)));
-            add(" OR (user_id >= ?", Box::new(prefix.to_owned()));
-            add(" AND user_id < ?))", Box::new(above(prefix)));
-        }
-        if let Some(pattern) = &filter.text {
-            add(" AND body LIKE ? ESCAPE '\\'", Box::new(pattern.clone()));
+    fn of(connection: &'c Connection, filter: &'c Filter<'_>, tail: &'c Tail) -> Result<Self, rusqlite::Error> {
+        let check = check(filter);
+        let mut effort = 1 + usize::from(check.is_some());
+        let mut sql = format!("{SELECT} WHERE record.seq = ?1");
+        if filter.text.is_some() {
+            sql.push_str(" AND body LIKE ?2 ESCAPE '\\'");
             effort += TEXT_EFFORT;
         }
         Ok(Self {
+            check: match check {
+                Some((sql, values)) => Some((connection.prepare_cached(&sql)?, values)),
+                None => None,
+            },
+            filter,
+            tail,
             select: connection.prepare_cached(&sql)?,
-            values,
             effort,
         })
     }
 
     fn read(&mut self, seq: i64) -> Result<Option<Found>, rusqlite::Error> {
+        if !self.is_within(seq)? {
+            return Ok(None);
+        }
         self.select.raw_bind_parameter(1, seq)?;
-        for (index, value) in self.values.iter().enumerate() {
-            self.select.raw_bind_parameter(index + 2, value)?;
+        if let Some(pattern) = &self.filter.text {
+            self.select.raw_bind_parameter(2, pattern)?;
         }
         let mut rows = self.select.raw_query();
         rows.next()?.map(found).transpose()
     }
+
+    /// Whether the record's columns meet what no index answers.
+    fn is_within(&mut self, seq: i64) -> Result<bool, rusqlite::Error> {
+        let Some((select, values)) = &mut self.check else {
+            return Ok(true);
+        };
+        if let Some(columns) = self.tail.get(seq) {
+            return Ok(self.filter.is_within(columns));
+        }
+        select.raw_bind_parameter(1, seq)?;
+        for (index, value) in values.iter().enumerate() {
+            select.raw_bind_parameter(index + 2, value)?;
+        }
+        Ok(select.raw_query().next()?.is_some())
+    }
+}
+
+/// The statement that finds the record with the number `?1` when its columns meet what no index answers, and its other values; `None` when nothing of
+/// that is asked.
+fn check(filter: &Filter<'_>) -> Option<(String, Vec<Box<dyn ToSql>>)> {
+    let mut sql = String::from("SELECT 1 FROM facet WHERE seq = ?1");
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut add = |condition: &str, value: Box<dyn ToSql>| {
+        values.push(value);
+        sql.push_str(&condition.replace('?', &format!("?{}", values.len() + 1)));
+    };
+    if let Some(ms) = filter.since_ms {
+        add(" AND time_ms >= ?", Box::new(ms));
+    }
+    if let Some(ms) = filter.until_ms {
+        add(" AND time_ms < ?", Box::new(ms));
+    }
+    if let Some(prefix) = filter.prefix {
+        add(" AND ((user_email >= ?", Box::new(prefix.to_owned()));
+        add(" AND user_email < ?)", Box::new(above(prefix)));
+        add(" OR (user_id >= ?", Box::new(prefix.to_owned()));
+        add(" AND user_id < ?))", Box::new(above(prefix)));
+    }
+    (!values.is_empty()).then_some((sql, values))
 }
 
 /// The statement for the next number, from `?1` on, whose facet `name` is `?2`. It fails where that is no single step in the facet's index.
@@ -246,8 +293,18 @@ pub(in crate::audit) fn read(connection: &Connection, which: Which<'_>) -> Resul
             Box::new(id.to_owned()),
         ),
     };
-    let mut select = connection.prepare_cached(&format!("{SELECT} WHERE {condition}"))?;
-    select.query_map([value], found)?.collect()
+    // One snapshot: what stands behind the columns' end in one look must not stand before it in the next.
+    let snapshot = connection.unchecked_transaction()?;
+    let mut select = snapshot.prepare_cached(&format!("{SELECT} WHERE {condition}"))?;
+    let mut records: Vec<_> = select.query_map([value], found)?.collect::<Result<_, _>>()?;
+    if let Which::Request(id) = which {
+        let of_request = |columns: &Columns| columns.has("request_id", Term::Text(id));
+        let mut select = snapshot.prepare_cached(&format!("{SELECT} WHERE record.seq = ?1"))?;
+        for seq in Tail::of(&snapshot)?.matching(of_request) {
+            records.push(select.query_row([seq], found)?);
+        }
+    }
+    Ok(records)
 }
 
 /// When the record with this number was written, or the next one after it that there is.
@@ -256,6 +313,14 @@ fn time_of(connection: &Connection, seq: i64) -> Result<Option<Timestamp>, rusql
         .prepare_cached("SELECT time_ms FROM facet WHERE seq >= ?1 ORDER BY seq LIMIT 1")?
         .query_row([seq], |row| row.get(0))
         .optional()?;
+    let body = || -> Result<Option<String>, rusqlite::Error> {
+        let mut select = connection.prepare_cached("SELECT body FROM record WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
+        select.query_row([seq], |row| row.get(0)).optional()
+    };
+    let ms = match ms {
+        Some(ms) => Some(ms),
+        None => body()?.and_then(|body| schema::read(&body)).map(|(_, ms)| ms),
+    };
     Ok(ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()))
 }
 
@@ -276,7 +341,7 @@ fn found(row: &Row<'_>) -> Result<Found, rusqlite::Error> {
 }
 
 /// The lowest and highest number to look at; `None` when there is no record in that time.
-fn bounds(connection: &Connection, filter: &Filter<'_>) -> Result<Option<(i64, i64)>, rusqlite::Error> {
+fn bounds(connection: &Connection, filter: &Filter<'_>, tail: &Tail) -> Result<Option<(i64, i64)>, rusqlite::Error> {
     let (mut low, mut high) = (i64::MIN, i64::MAX);
     if let Some(place) = filter.after {
         let Some(seq) = number(connection, place)? else {
@@ -296,13 +361,15 @@ fn bounds(connection: &Connection, filter: &Filter<'_>) -> Result<Option<(i64, i
             .query_row([ms.div_euclid(MINUTE)], |row| row.get(0))
     };
     if let Some(ms) = filter.since_ms {
-        let Some(first) = ask("SELECT min(first) FROM span WHERE minute >= ?1", ms)? else {
+        let late = tail.matching(|columns| columns.time_ms() >= ms).next();
+        let Some(first) = ask("SELECT min(first) FROM span WHERE minute >= ?1", ms)?.or(late) else {
             return Ok(None);
         };
         low = low.max(first);
     }
     if let Some(ms) = filter.until_ms {
-        let Some(last) = ask("SELECT max(last) FROM span WHERE minute <= ?1", ms)? else {
+        let late = tail.matching(|columns| columns.time_ms() < ms).last();
+        let Some(last) = late.or(ask("SELECT max(last) FROM span WHERE minute <= ?1", ms)?) else {
             return Ok(None);
         };
         high = high.min(last);

@@ -2,8 +2,10 @@
 
 use rusqlite::{Connection, params};
 
+use super::tail::Tail;
 use crate::audit::{
     Histogram,
+    rollups::MINUTE,
     statistics::{self, Range, Sum},
 };
 
@@ -13,8 +15,10 @@ pub(in crate::audit) fn statistics(
     range: Range,
     mut take: impl FnMut(Sum<'_>),
 ) -> Result<(), rusqlite::Error> {
-    let mut select = connection.prepare_cached(SELECT)?;
-    let oldest = |width| connection.query_row(OLDEST, [width], |row| row.get(0));
+    // One snapshot: no sum is counted twice, or not at all.
+    let snapshot = connection.unchecked_transaction()?;
+    let mut select = snapshot.prepare_cached(SELECT)?;
+    let oldest = |width| snapshot.query_row(OLDEST, [width], |row| row.get(0));
     statistics::read(&range, oldest, |width, from, until| {
         let mut rows = select.query(params![width, from, until])?;
         while let Some(row) = rows.next()? {
@@ -35,8 +39,24 @@ pub(in crate::audit) fn statistics(
                     .unwrap_or_default(),
             });
         }
-        Ok(())
-    })
+        Ok::<_, rusqlite::Error>(())
+    })?;
+    for (key, sum) in &Tail::of(&snapshot)?.sums().sums {
+        let start_ms = key.minute * MINUTE;
+        if (range.since_ms..range.until_ms).contains(&start_ms) {
+            take(Sum {
+                start_ms,
+                kind: &key.kind,
+                interceptor: &key.interceptor,
+                trigger: &key.trigger,
+                decision: &key.decision,
+                decided_by: &key.decided_by,
+                count: u64::try_from(sum.count).unwrap_or(0),
+                durations: sum.durations.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 const OLDEST: &str = "SELECT min(start) FROM rollup WHERE width = ?1";

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use rusqlite::{Connection, Row, types::ValueRef};
 
-use super::newest_anchor;
+use super::{
+    newest_anchor,
+    tail::{self, LONGEST},
+};
 use crate::audit::{
     Heads, Report,
     facets::{self, Term},
@@ -24,10 +27,14 @@ pub(in crate::audit) fn verify(connection: &Connection, heads: &Heads) -> Result
         "SELECT record.seq, id, body, prev_hash, hash, {} FROM record NOT INDEXED LEFT JOIN facet USING (seq) ORDER BY record.seq",
         facets::NAMES.join(", ")
     ))?;
+    let indexed = tail::indexed(&snapshot)?;
+    let mut behind = 0;
     let mut rows = select.query([])?;
     loop {
         match rows.next() {
-            Ok(Some(row)) if walk.take(row) => {}
+            Ok(Some(row)) if walk.take(&Stored { row, indexed }) => {
+                behind += u64::from(row.get::<_, i64>(0)? > indexed);
+            }
             Ok(Some(_)) => return Ok(walk.report()),
             Ok(None) => break,
             Err(error) => {
@@ -41,12 +48,13 @@ pub(in crate::audit) fn verify(connection: &Connection, heads: &Heads) -> Result
         return Ok(walk.report());
     }
     // A search looks only there, so what is missing there is hidden, and what is too much was a record once.
-    let beside: (i64, Option<i64>) = snapshot.query_row("SELECT count(*), max(seq) FROM facet", [], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    walk.must_reach(u64::try_from(beside.1.unwrap_or(0)).unwrap_or(0));
-    if !walk.is_over() && u64::try_from(beside.0).ok() != Some(walk.records()) {
+    let beside: i64 = snapshot.query_row("SELECT count(*) FROM facet", [], |row| row.get(0))?;
+    walk.must_reach(u64::try_from(indexed).unwrap_or(0));
+    if !walk.is_over() && u64::try_from(beside).ok() != Some(walk.records() - behind) {
         walk.damaged("the search columns of records that are not there");
+    }
+    if !walk.is_over() && i64::try_from(behind).is_ok_and(|behind| behind > LONGEST) {
+        walk.damaged("more of the last records are without search columns than are ever left behind");
     }
     if walk.is_over() {
         return Ok(walk.report());
@@ -60,29 +68,38 @@ pub(in crate::audit) fn verify(connection: &Connection, heads: &Heads) -> Result
     Ok(walk.report())
 }
 
-impl verify::Row for Row<'_> {
+/// A record's row, and up to which number the columns are written.
+struct Stored<'r> {
+    row: &'r Row<'r>,
+    indexed: i64,
+}
+
+impl verify::Row for Stored<'_> {
     fn seq(&self) -> Option<i64> {
-        self.get_ref(0).ok()?.as_i64().ok()
+        self.row.get_ref(0).ok()?.as_i64().ok()
     }
 
     fn id(&self) -> Option<Cow<'_, str>> {
-        self.get_ref(1).ok()?.as_str().ok().map(Cow::Borrowed)
+        self.row.get_ref(1).ok()?.as_str().ok().map(Cow::Borrowed)
     }
 
     fn body(&self) -> Option<&str> {
-        self.get_ref(2).ok()?.as_str().ok()
+        self.row.get_ref(2).ok()?.as_str().ok()
     }
 
     fn prev_hash(&self) -> Option<&[u8]> {
-        self.get_ref(3).ok()?.as_blob().ok()
+        self.row.get_ref(3).ok()?.as_blob().ok()
     }
 
     fn hash(&self) -> Option<&[u8]> {
-        self.get_ref(4).ok()?.as_blob().ok()
+        self.row.get_ref(4).ok()?.as_blob().ok()
     }
 
     fn has_facet(&self, index: usize, due: Option<Term<'_>>) -> bool {
-        match (self.get_ref(FACETS + index).unwrap_or(ValueRef::Null), due) {
+        if self.seq().is_some_and(|seq| seq > self.indexed) {
+            return true;
+        }
+        match (self.row.get_ref(FACETS + index).unwrap_or(ValueRef::Null), due) {
             (ValueRef::Null, None) => true,
             (ValueRef::Text(stored), Some(Term::Text(due))) => stored == due.as_bytes(),
             (ValueRef::Integer(stored), Some(Term::Number(due))) => stored == due,

@@ -68,3 +68,26 @@ async fn a_store_of_the_first_schema_is_brought_up_to_date_when_it_is_opened() {
         }
     );
 }
+
+#[tokio::test]
+async fn a_store_of_the_second_schema_goes_on_where_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = open(dir.path());
+    audit.record((1..=3).map(numbered).collect()).await.unwrap();
+    audit.close().await;
+    // It has the same tables, and columns for every record.
+    raw(dir.path()).pragma_update(None, "user_version", 2).unwrap();
+    assert!(matches!(
+        Reader::open(&settings(), dir.path()),
+        Err(ReadError::Older(_))
+    ));
+
+    let audit = open(dir.path());
+    audit.record(vec![numbered(4)]).await.unwrap();
+    let reader = reader(dir.path());
+    let report = reader.only_chain(None).unwrap();
+    assert!(report.holds() && report.records == 4, "{report}");
+    for number in 1..=4 {
+        assert_eq!(reader.request(&format!("req-{number}")).unwrap().len(), 1);
+    }
+}

@@ -123,7 +123,7 @@ async fn a_write_error_reaches_the_caller_and_ends_when_its_cause_does() {
     audit.record(vec![numbered(1)]).await.unwrap();
     let other = raw(dir.path());
     other
-        .execute_batch("CREATE TRIGGER broken BEFORE INSERT ON facet WHEN NEW.request_id = 'req-3' BEGIN SELECT RAISE(ABORT, 'broken disk'); END")
+        .execute_batch("CREATE TRIGGER broken BEFORE INSERT ON record WHEN NEW.body LIKE '%\"req-3\"%' BEGIN SELECT RAISE(ABORT, 'broken disk'); END")
         .unwrap();
     // All entries of a call or none.
     let error = audit.record(vec![numbered(2), numbered(3)]).await.unwrap_err();
@@ -230,12 +230,12 @@ fn a_file_of_another_program_is_left_alone() {
 async fn a_store_of_a_newer_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     open(dir.path()).close().await;
-    raw(dir.path()).pragma_update(None, "user_version", 3).unwrap();
+    raw(dir.path()).pragma_update(None, "user_version", 4).unwrap();
     assert!(
         Audit::open(&settings(), dir.path(), clock())
             .unwrap_err()
             .message
-            .contains("schema 3")
+            .contains("schema 4")
     );
     assert!(matches!(
         Reader::open(&settings(), dir.path()),

@@ -87,6 +87,7 @@ impl Desk {
             }
             self.write(calls);
             self.catch_up();
+            self.follow_up(look, queue.is_empty());
             if look || self.tidy.is_busy() {
                 self.tidy_up(look, !waiting.is_empty());
                 // A look waits for what is under way.
@@ -119,8 +120,8 @@ impl Desk {
         if let Some(heads) = &mut self.tidy.heads {
             heads.offer(self.status.last().head, self.stamp.clock().now(), true);
         }
-        if let Some(store) = &self.store
-            && let Err(error) = store.settle()
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.index().and_then(|()| store.settle())
         {
             warn!(%error, "the last records are in the write-ahead log of `{at}` and not yet in the file: {error}");
         }
@@ -129,6 +130,30 @@ impl Desk {
 
     fn is_busy(&self) -> bool {
         (self.tidy.is_busy() && self.store.is_some()) || self.can_catch_up()
+    }
+
+    /// Lets the last records be found by their indexes when there are so many that are not, at a look all of them, and keeps the store's log short.
+    fn follow_up(&mut self, look: bool, idle: bool) {
+        let least = match (look, idle) {
+            (true, _) => 1,
+            (_, true) => SOME,
+            (_, false) => MANY,
+        };
+        let Some(mut store) = self.store.take() else {
+            return;
+        };
+        let done = if store.behind() >= least {
+            store.index()
+        } else {
+            store.rest(idle)
+        };
+        match done {
+            Ok(()) => self.store = Some(store),
+            Err(error) => {
+                warn!(%error, "the last records of the audit store `{}` cannot be found by their indexes yet: {error}", self.claim.location());
+                self.fail(error);
+            }
+        }
     }
 
     /// A little of the other work. What fails is tried again at the next look.
@@ -262,6 +287,12 @@ impl Desk {
 
 /// How many records one transaction takes at most, and the last call's on top.
 pub(super) const GROUP: usize = 1_024;
+
+/// So many records that are not found by their indexes yet are worth a transaction while nobody waits.
+const SOME: usize = 64;
+
+/// So many are, even while somebody does.
+const MANY: usize = 256;
 
 /// How long the spool may be emptied at the end.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -111,6 +111,26 @@ fn what_names_no_known_key_is_told_by_its_issuer() {
 }
 
 #[test]
+fn a_header_is_read_as_the_most_lenient_party_would() {
+    let payload = part(&json!({"iss": "https://id.example/realms/tg"}));
+    for (header, is_token) in [
+        (r#"{"x":{"alg":[1,{"kid":2}]},"alg":"RS256","kid":"upstream"}"#, true),
+        (
+            r#"{"alg":"HS256","\u0061lg":"RS256","kid":"x","k\u0069d":"upstream"}"#,
+            true,
+        ),
+        (r#"{"alg":"RS256","kid":"upstream","alg":"HS256"}"#, false),
+        (r#"{"alg":"RS256","kid":"upstream","enc":null}"#, false),
+        (r#"{"alg":7,"kid":"upstream"}"#, false),
+        (r#"{"kid":"upstream","long":"LONG","alg":"RS256"}"#, true),
+    ] {
+        let header = header.replace("LONG", &"a".repeat(2 * BEGINNING));
+        let text = format!("{}.{payload}.c2ln", URL_SAFE_NO_PAD.encode(&header));
+        assert_eq!(sight(text.as_bytes(), &Names).is_some(), is_token, "{header:.80}");
+    }
+}
+
+#[test]
 fn everything_else_passes_unchanged() {
     let theirs = json!({"iss": "https://id.example/realms/tg"});
     let others = json!({"iss": "https://accounts.example.org"});
