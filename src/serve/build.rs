@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
+use super::together::together;
 use crate::{
     audit::Audit,
     clock::Clock,
@@ -156,6 +157,7 @@ pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> R
     };
     let audit = audit.and_then(|audit| audit.under(&config.revision, &config.audit, base));
     let audit = audit.map_err(|finding| vec![finding])?;
+    let interceptors = interceptors.counting_with(together(&config.environment, &audit));
     let preset = preset.below(upstream.base_path());
     if same_upstream.is_none() {
         let path = preset.issuer.discovery.as_str().replace("{realm}", "master");
