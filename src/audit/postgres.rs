@@ -149,6 +149,11 @@ impl Readable {
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
+
+    /// Whether the connection is there, as far as can be known without asking.
+    pub(super) fn is_open(&self) -> bool {
+        !self.session.client().is_closed()
+    }
 }
 
 /// Takes the lock on a chain, making one when all are taken.

@@ -2,7 +2,7 @@
 
 use tollgate::{audit::Decider, event::Trigger, verdict::DecidedBy};
 
-use crate::world::{Proxy, Reply, Setup, World, postgres::Postgres};
+use crate::world::{Proxy, Reply, Setup, World, postgres::Postgres, until};
 
 /// So many of a minute's consultations may fail and be let through where none is answered: the tenth is enough to judge by, and is too many.
 const LIMIT: usize = 9;
@@ -52,9 +52,13 @@ async fn no_more_fail_open_at_several_replicas_than_at_one_nor_after_a_restart()
     second.stop().await;
     let restarted = world.replica(&setup).await;
     assert_eq!(issued(1, &[&restarted]).await, 0);
-    let newest = world.audit().pop().unwrap();
-    let decider = newest.entry.decided_by.unwrap();
-    assert_eq!(decider, Decider::Interceptor(DecidedBy::FailOpenLimit));
+    // Behind a denial follow the records of what became of the token.
+    let newest = world
+        .audit()
+        .into_iter()
+        .filter_map(|record| record.entry.decided_by)
+        .next_back();
+    assert_eq!(newest, Some(Decider::Interceptor(DecidedBy::FailOpenLimit)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,6 +102,34 @@ async fn answers_of_the_endpoint_touch_no_table_and_what_is_old_is_taken_away() 
         "0"
     );
     assert!(rows().ends_with("|21|1"), "{}", rows());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboard_reads_over_connections_that_stay_and_opens_others_when_they_are_gone() {
+    let Some(cluster) = Postgres::start() else { return };
+    let store = cluster.fresh();
+    let world = World::with(failing_open(&format!("store = \"{store}\""))).await;
+    assert_eq!(issued(1, &[&world.proxy]).await, 1);
+    let sessions = "SELECT pid FROM pg_stat_activity WHERE application_name = 'tollgate-reader' ORDER BY pid";
+    let rows = async || {
+        let page = world.dashboard().call("GET", "/log/rows").send().await;
+        assert_eq!(page.status, 200, "{page:?}");
+        assert!(page.text().contains("href=\"/log/"), "{page:?}");
+    };
+    rows().await;
+    let first = cluster.run(sessions);
+    assert_eq!(first.lines().count(), 1, "{first}");
+    for _ in 0..5 {
+        rows().await;
+    }
+    assert_eq!(cluster.run(sessions), first);
+    cluster.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tollgate-reader'");
+    until("the page is there again", || async {
+        world.dashboard().call("GET", "/log/rows").send().await.status == 200
+    })
+    .await;
+    rows().await;
+    assert_ne!(cluster.run(sessions), first);
 }
 
 #[tokio::test(flavor = "multi_thread")]
