@@ -45,7 +45,7 @@ pub use self::{
     heads::{Heads, Settings as HeadsSettings},
     histogram::Histogram,
     page::Page,
-    postgres::Failure,
+    postgres::{Consultations, FailOpens, Failure},
     query::{Moment, Place, Query},
     reader::{ReadError, Reader},
     record::Record,
@@ -64,6 +64,7 @@ pub use self::{
 pub struct Audit {
     writer: writer::Writer,
     sinks: Arc<sink::Sinks>,
+    fail_opens: Option<FailOpens>,
     /// The configuration that decides.
     revision: Option<Arc<str>>,
     upstream: Option<Arc<str>>,
@@ -127,6 +128,10 @@ impl Audit {
         Ok(Self {
             writer,
             sinks: Arc::new(sinks),
+            fail_opens: match settings.location(base)? {
+                store::Location::Postgres(address) => Some(FailOpens::new(&address)),
+                store::Location::Sqlite(_) => None,
+            },
             revision: None,
             upstream: None,
         })
@@ -174,6 +179,11 @@ impl Audit {
     /// Applies the limits of retention now, and returns when nothing is left to do; it happens by itself within a minute.
     pub async fn tidy(&self) {
         self.writer.tidy().await;
+    }
+
+    /// Where replicas that share the store count their fail-opens together; `None` where one process writes alone.
+    pub fn fail_opens(&self) -> Option<&FailOpens> {
+        self.fail_opens.as_ref()
     }
 
     /// How the audit is, without touching the disk.

@@ -13,6 +13,7 @@ mod refused;
 mod sample;
 mod settings;
 mod signature;
+mod together;
 mod window;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use self::{
     exchange::{Exchange, Prepared, RawAnswer, Trial},
     sample::sample,
     settings::{Authentication, BreakerSettings, Conditions, OnRefresh, Policy, Settings},
+    together::{Counted, Counts, SharedMinute},
 };
 
 use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
@@ -52,6 +54,7 @@ pub struct Interceptors {
     all: Vec<Arc<Interceptor>>,
     budget: Duration,
     clock: Clock,
+    others: Option<Arc<dyn SharedMinute>>,
 }
 
 /// One interceptor, ready to be asked.
@@ -118,7 +121,14 @@ impl Interceptors {
             all,
             budget: budget.0,
             clock,
+            others: None,
         })
+    }
+
+    /// With limits on failing open that hold over all who count there.
+    pub fn counting_with(mut self, others: Option<Arc<dyn SharedMinute>>) -> Self {
+        self.others = others;
+        self
     }
 
     /// Puts those of `before` in the place of their successors that are just like them, with their breakers, limits and
@@ -158,6 +168,7 @@ impl Interceptors {
                 existing,
                 earlier: &sum,
                 clock: &self.clock,
+                others: self.others.as_deref(),
             };
             let consultation = match interceptor.recall(&question, remembered) {
                 Some(consultation) => consultation,
@@ -202,6 +213,7 @@ impl Interceptors {
             existing,
             earlier: &Additions::default(),
             clock: &self.clock,
+            others: None,
         };
         let mut exchanges = Vec::new();
         let consultation = self.named(name)?.try_out(&question, &mut exchanges).await;

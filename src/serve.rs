@@ -2,6 +2,7 @@
 
 mod build;
 mod front;
+mod together;
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -5,6 +5,7 @@
 
 mod address;
 mod append;
+mod fail_opens;
 mod marks;
 mod retention;
 mod rollups;
@@ -19,8 +20,11 @@ use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 use tokio_postgres::{Client, Statement, types::ToSql};
 use uuid::Uuid;
 
-pub use self::session::Failure;
 pub(super) use self::{address::Address, marks::Marks, search::Ended};
+pub use self::{
+    fail_opens::{Consultations, FailOpens},
+    session::Failure,
+};
 use self::{
     rollups::Sums,
     schema::SCHEMA,
@@ -144,6 +148,11 @@ impl Readable {
 
     pub(super) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Whether the connection is there, as far as can be known without asking.
+    pub(super) fn is_open(&self) -> bool {
+        !self.session.client().is_closed()
     }
 }
 

@@ -76,6 +76,15 @@ impl Reader {
         Ok(Self { source, rules })
     }
 
+    /// Whether it is worth keeping for later: opening it took a while, and it is still open. A file is opened anew each time, since another one may
+    /// have taken its place.
+    pub fn is_lasting(&self) -> bool {
+        match &self.source {
+            Source::Sqlite(..) => false,
+            Source::Postgres(readable) => readable.is_open(),
+        }
+    }
+
     /// One page of the records that `query` asks for, newest first. It is found in a bounded number of look-ups, whatever is asked and however
     /// many records there are; when they do not suffice, the page says how far it looked, and where to go on.
     pub fn page(&self, query: &Query, now: Timestamp) -> Result<Page, ReadError> {

@@ -1,6 +1,10 @@
 //! The one place where the dashboard reads records: off the threads that serve, for the store waits for the disk.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -14,11 +18,41 @@ pub(super) struct Records {
     settings: Settings,
     base: PathBuf,
     clock: Clock,
+    idle: Arc<Idle>,
+}
+
+/// Readers that nobody reads with at the moment, the one that was used last at the end.
+#[derive(Default)]
+struct Idle(Mutex<Vec<Reader>>);
+
+impl Idle {
+    fn take(&self) -> Option<Reader> {
+        let mut readers = self.readers();
+        // Those that were closed meanwhile, by the database or on the way to it.
+        readers.retain(Reader::is_lasting);
+        readers.pop()
+    }
+
+    fn keep(&self, reader: Reader) {
+        let mut readers = self.readers();
+        if reader.is_lasting() && readers.len() < KEPT {
+            readers.push(reader);
+        }
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Records {
     pub(super) fn new(settings: Settings, base: PathBuf, clock: Clock) -> Self {
-        Self { settings, base, clock }
+        Self {
+            settings,
+            base,
+            clock,
+            idle: Arc::default(),
+        }
     }
 
     /// A page of the records that `query` asks for, newest first.
@@ -71,8 +105,21 @@ impl Records {
         ask: impl FnOnce(&Reader, Timestamp) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
         let (settings, base, now) = (self.settings.clone(), self.base.clone(), self.clock.now());
-        let read = tokio::task::spawn_blocking(move || ask(&Reader::open(&settings, &base)?, now));
+        let idle = Arc::clone(&self.idle);
+        let read = tokio::task::spawn_blocking(move || {
+            let reader = match idle.take() {
+                Some(reader) => reader,
+                None => Reader::open(&settings, &base)?,
+            };
+            let answer = ask(&reader, now)?;
+            // Only after an answer: with a failure, who knows what becomes of its connection.
+            idle.keep(reader);
+            Ok(answer)
+        });
         read.await
             .unwrap_or_else(|error| Err(ReadError::Output(std::io::Error::other(error))))
     }
 }
+
+/// How many connections to a database stay open for the next page.
+const KEPT: usize = 2;

@@ -15,6 +15,7 @@ use super::{
     call::Call,
     exchange::{Exchange, RawAnswer},
     refused::refused_claims,
+    together::SharedMinute,
 };
 use crate::{
     clock::Clock,
@@ -31,6 +32,8 @@ pub(super) struct Question<'a> {
     /// What the interceptors before this one add.
     pub(super) earlier: &'a Additions,
     pub(super) clock: &'a Clock,
+    /// Where replicas count their fail-opens together.
+    pub(super) others: Option<&'a dyn SharedMinute>,
 }
 
 /// The time that all interceptors of one request have together.
@@ -113,7 +116,10 @@ impl Interceptor {
         self.ask_admitted(question, body, budget, consultation).await;
 
         let would_open = consultation.failure.is_some() && consultation.effect == Effect::Allow;
-        let may_open = self.fail_open_limit.record(would_open);
+        let may_open = self
+            .fail_open_limit
+            .admit(would_open, self.name(), question.others)
+            .await;
         if would_open && !may_open {
             consultation.effect = Effect::Deny;
             consultation.decided_by = DecidedBy::FailOpenLimit;

@@ -4,25 +4,13 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
+use super::together::{Counted, Counts};
+
 /// Counts over a sliding span of time, kept in slots of a twentieth of it.
 #[derive(Debug)]
 pub(super) struct Window {
     span: Duration,
     slots: VecDeque<Slot>,
-}
-
-/// What was counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) all: u32,
-    pub(super) failed: u32,
-}
-
-impl Counts {
-    /// Whether the share of failures is above `share`, judged from `minimum` on.
-    pub(super) fn exceed(self, share: f64, minimum: u32) -> bool {
-        self.all >= minimum && f64::from(self.failed) > share * f64::from(self.all)
-    }
 }
 
 impl Window {
@@ -35,9 +23,7 @@ impl Window {
 
     /// Counts one more and returns what the span holds with it.
     pub(super) fn record(&mut self, now: Instant, failed: bool) -> Counts {
-        while self.slots.front().is_some_and(|slot| now - slot.start >= self.span) {
-            self.slots.pop_front();
-        }
+        self.forget(now);
         let current = self.slots.back().is_some_and(|slot| now - slot.start < self.span / 20);
         if !current {
             self.slots.push_back(Slot {
@@ -46,13 +32,42 @@ impl Window {
             });
         }
         if let Some(slot) = self.slots.back_mut() {
-            slot.counts.all = slot.counts.all.saturating_add(1);
-            slot.counts.failed = slot.counts.failed.saturating_add(u32::from(failed));
+            slot.counts = slot.counts.plus(Counts {
+                all: 1,
+                failed: u32::from(failed),
+            });
         }
-        self.slots.iter().fold(Counts::default(), |sum, slot| Counts {
-            all: sum.all.saturating_add(slot.counts.all),
-            failed: sum.failed.saturating_add(slot.counts.failed),
-        })
+        self.slots
+            .iter()
+            .fold(Counts::default(), |sum, slot| sum.plus(slot.counts))
+    }
+
+    /// Takes out what it holds.
+    pub(super) fn take(&mut self, now: Instant) -> Vec<Counted> {
+        self.forget(now);
+        let slots = self.slots.drain(..);
+        slots
+            .map(|slot| Counted {
+                age: now - slot.start,
+                counts: slot.counts,
+            })
+            .collect()
+    }
+
+    /// Puts back what was taken out at that time.
+    pub(super) fn put_back(&mut self, then: Instant, taken: &[Counted]) {
+        for counted in taken.iter().rev() {
+            self.slots.push_front(Slot {
+                start: then - counted.age,
+                counts: counted.counts,
+            });
+        }
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.slots.front().is_some_and(|slot| now - slot.start >= self.span) {
+            self.slots.pop_front();
+        }
     }
 }
 
@@ -75,6 +90,21 @@ mod tests {
         assert_eq!(counts, Counts { all: 2, failed: 1 });
         let counts = window.record(start + Duration::from_secs(60), false);
         assert_eq!(counts, Counts { all: 2, failed: 0 });
+    }
+
+    #[test]
+    fn what_is_taken_out_is_gone_and_may_be_put_back() {
+        let mut window = Window::new(Duration::from_secs(60));
+        let start = Instant::now();
+        let later = start + Duration::from_secs(50);
+        window.record(start, true);
+        let taken = window.take(later);
+        assert_eq!(taken[0].age, Duration::from_secs(50));
+        assert_eq!(window.record(later, false), Counts { all: 1, failed: 0 });
+        window.put_back(later, &taken);
+        assert_eq!(window.record(later, false), Counts { all: 3, failed: 1 });
+        let counts = window.record(start + Duration::from_secs(60), false);
+        assert_eq!(counts, Counts { all: 3, failed: 0 });
     }
 
     #[test]

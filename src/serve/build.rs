@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode};
 
+use super::together::together;
 use crate::{
     audit::Audit,
     clock::Clock,
@@ -272,7 +273,9 @@ impl<'b, 'c> Draft<'b, 'c> {
             outside: self.outside,
             preset,
             upstream: self.upstream,
-            interceptors: self.interceptors,
+            interceptors: self
+                .interceptors
+                .counting_with(together(&config.environment, &process.audit)),
             reissuer: self.reissuer,
             audit: process.audit.of_upstream(config.name()),
             clock: process.clock.clone(),

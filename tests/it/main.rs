@@ -39,6 +39,8 @@ mod project;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod rotation;
 #[cfg(test)]
 mod signups;

@@ -14,13 +14,14 @@ pub(crate) mod setup;
 pub(crate) mod stub;
 pub(crate) mod two;
 
-use std::{future::Future, ops::Deref, time::Duration};
+use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 use tollgate::demo::provider::{Options, Provider};
 
+use self::proxy::free_address;
 pub(crate) use self::{
     client::Answer,
     hook::{Hook, Reply},
@@ -75,6 +76,21 @@ impl World {
         let proxy = Proxy::start(&setup, &provider.url(), &hook).await;
         provider.set_public_url(&proxy.url);
         Self { provider, hook, proxy }
+    }
+
+    /// Another proxy with the same keys in front of the same provider, known by the same public URL.
+    pub(crate) async fn replica(&self, setup: &Setup) -> Proxy {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("hook.key"), hook::SECRET).unwrap();
+        for _ in 0..20 {
+            let address = free_address().await;
+            let setup = setup.clone().section("listen", &format!("names = [\"{address}\"]"));
+            let started = Proxy::serve(&setup, &self.provider.url(), &self.hook, &folder, address, self.address).await;
+            if let Ok(proxy) = started {
+                return proxy;
+            }
+        }
+        panic!("no free port");
     }
 
     /// The requests that reached the provider with this path.

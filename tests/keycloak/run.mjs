@@ -1,5 +1,7 @@
 // Starts one Keycloak for all suites, runs them one after the other, and stops it.
-//   node run.mjs [--default-paths] [SUITE…]     all suites of suites/, or only those named, such as `registration`
+//   node run.mjs [--default-paths] [--replicas] [SUITE…]     all suites of suites/, or only those named, such as `registration`
+// With --replicas there are two Tollgates with one audit in a PostgreSQL of this run, and each request goes to one of them at random; SPREAD_SEED
+// repeats the choices.
 // Fails if a test failed, was skipped, or did not run. Keeps what Tollgate wrote in $SUITE_RUN, a new temporary folder by default.
 
 import { spawn } from 'node:child_process';
@@ -8,18 +10,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { filesBelow } from './lib/canaries.mjs';
+import { postgres } from './lib/postgres.mjs';
 import { freePorts } from './lib/processes.mjs';
 import { secretOf } from './realm.mjs';
 
 const given = process.argv.slice(2);
-const named = given.filter((argument) => argument !== '--default-paths');
+const named = given.filter((argument) => !['--default-paths', '--replicas'].includes(argument));
+const isReplicated = given.includes('--replicas');
 // The laxest reading of paths that Keycloak has: what Tollgate lets pass in this mode, Keycloak acts on.
 const paths = given.includes('--default-paths') ? '' : '--http-accept-non-normalized-paths=true ';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
 mkdirSync(folder, { recursive: true });
-const [keycloak, management, tollgate, rp, smtp, ciba] = await freePorts(6);
+const [keycloak, management, tollgate, rp, smtp, ciba, database] = await freePorts(7);
 console.log(`ports: Keycloak ${keycloak} (management ${management}), Tollgate ${tollgate}, relying party ${rp}, mail ${smtp}`);
 console.log(`logs, audits and events: ${folder}`);
 
@@ -74,6 +79,18 @@ function suites(chosen) {
   return picked.map((name) => join(here, 'suites', name));
 }
 
+/** How many requests each replica got, in all suites. */
+function spread() {
+  const counts = filesBelow(folder).filter((file) => file.endsWith('/spread.json')).map((file) => JSON.parse(readFileSync(file, 'utf8')));
+  return counts.reduce((sums, each) => sums.map((sum, index) => sum + each[index]), [0, 0]);
+}
+
+const cluster = isReplicated ? await postgres(database) : undefined;
+if (cluster) {
+  env.POSTGRES = cluster.url;
+  env.SPREAD_SEED ??= String(Math.floor(Math.random() * 2 ** 31));
+  console.log(`two replicas, PostgreSQL on ${database}; SPREAD_SEED=${env.SPREAD_SEED}`);
+}
 let code = await execute(script, ['start']);
 if (code === 0 && !interrupted) {
   const files = suites(named);
@@ -97,6 +114,15 @@ if (code === 0 && !interrupted) {
     code ||= 1;
   }
   console.log(`${files.length} suites, ${counted('pass')} tests passed, ${counted('fail')} failed, in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+  if (cluster) {
+    const requests = spread();
+    console.log(`requests by replica: ${requests.join(' and ')}`);
+    if (Math.min(...requests) < 0.4 * Math.max(...requests)) {
+      console.error('they were not spread');
+      code ||= 1;
+    }
+  }
 }
 await execute(script, ['stop']);
+await cluster?.close();
 process.exit(code);

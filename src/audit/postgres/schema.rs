@@ -1,7 +1,7 @@
 //! The tables, and how a database comes by them.
 
 use super::{
-    Failure,
+    Failure, fail_opens,
     session::{DEADLINE, MIGRATION, Session},
 };
 use crate::audit::facets;
@@ -11,7 +11,7 @@ pub(super) const SCHEMA: i32 = 1;
 
 /// Makes the tables where there are none. Replicas that start at once do so one after the other.
 pub(super) fn migrate(session: &Session) -> Result<(), Failure> {
-    if found(session)? == Some(SCHEMA) {
+    if found(session)? == Some(SCHEMA) && has_fail_opens(session)? {
         return Ok(());
     }
     session.ask(MIGRATION, |client| async move {
@@ -24,6 +24,7 @@ pub(super) fn migrate(session: &Session) -> Result<(), Failure> {
         if !there {
             client.batch_execute(&create()).await?;
         }
+        client.batch_execute(fail_opens::TABLE).await?;
         client.batch_execute("COMMIT; SET lock_timeout = '3s'").await?;
         client.query_one(UNLOCK, &[]).await
     })?;
@@ -37,6 +38,14 @@ pub(super) fn check(session: &Session) -> Result<(), Failure> {
         Some(SCHEMA) => Ok(()),
         Some(found) => Err(Failure::Newer { found }),
     }
+}
+
+/// Whether the one table is there that came later than the others, and that older versions do not miss.
+fn has_fail_opens(session: &Session) -> Result<bool, Failure> {
+    session.ask(DEADLINE, |client| async move {
+        let row = client.query_one(fail_opens::THERE, &[]).await?;
+        Ok(row.get(0))
+    })
 }
 
 fn found(session: &Session) -> Result<Option<i32>, Failure> {

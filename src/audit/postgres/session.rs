@@ -54,31 +54,40 @@ pub enum Failure {
 impl Session {
     /// Connects, with the writable one of several hosts if `writes`. `name` is what the database knows the session by.
     pub(super) fn open(address: &Address, name: &str, writes: bool) -> Result<Self, Failure> {
+        let within = Address::CONNECT * u32::try_from(address.config.get_hosts().len()).unwrap_or(1);
+        let (address, name) = (address.clone(), name.to_owned());
+        let session = wait(within, async move { Self::connect(&address, &name, writes).await })?;
+        session.ask(DEADLINE, |client| async move { client.batch_execute(SETUP).await })?;
+        Ok(session)
+    }
+
+    /// Connects from an async thread, which drives the connection then. Nothing is set up, and nothing has a deadline but the connecting to each
+    /// host.
+    pub(super) async fn connect(address: &Address, name: &str, writes: bool) -> Result<Self, tokio_postgres::Error> {
         let mut config = address.config.clone();
         config.application_name(name);
         if writes {
             config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
-        let tls = address.tls.clone();
-        let within = Address::CONNECT * u32::try_from(config.get_hosts().len()).unwrap_or(1);
-        let (client, connection) = wait(within, async move {
-            Ok(match tls {
-                Some(tls) => {
-                    let (client, connection) = config.connect(tls).await?;
-                    (client, tokio::spawn(ended(connection)).abort_handle())
-                }
-                None => {
-                    let (client, connection) = config.connect(NoTls).await?;
-                    (client, tokio::spawn(ended(connection)).abort_handle())
-                }
-            })
-        })?;
-        let session = Self {
+        let (client, connection) = match address.tls.clone() {
+            Some(tls) => {
+                let (client, connection) = config.connect(tls).await?;
+                (client, tokio::spawn(ended(connection)).abort_handle())
+            }
+            None => {
+                let (client, connection) = config.connect(NoTls).await?;
+                (client, tokio::spawn(ended(connection)).abort_handle())
+            }
+        };
+        Ok(Self {
             client: Arc::new(client),
             connection,
-        };
-        session.ask(DEADLINE, |client| async move { client.batch_execute(SETUP).await })?;
-        Ok(session)
+        })
+    }
+
+    /// The client, for async threads.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Asks, and waits for the answer until the deadline. After [`Failure::Silent`] the session is of no use any more.

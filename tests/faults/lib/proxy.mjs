@@ -9,6 +9,8 @@ import { join, resolve } from 'node:path';
 export const BINARY = resolve(process.env.TOLLGATE_BINARY ?? 'target/debug/tollgate');
 const SECRET = 'whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=';
 const running = new Set();
+/** What `/proc` counts time in, USER_HZ: the same for every Linux of x86 and ARM. */
+const TICKS = 100;
 export const MIB = 1024 * 1024;
 
 /** Keys that all instances of a run share. */
@@ -95,6 +97,13 @@ class Proxy {
   /** Resident memory in bytes. */
   memory() {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.child.pid}/status`, 'utf8'))[1]) * 1024;
+  }
+
+  /** The seconds of a core that it has used. */
+  cpu() {
+    const [, fields] = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').split(') ');
+    const [user, system] = fields.split(' ').slice(11, 13);
+    return (Number(user) + Number(system)) / TICKS;
   }
 
   descriptors() {

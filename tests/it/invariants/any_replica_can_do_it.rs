@@ -5,37 +5,14 @@ use std::sync::Arc;
 use serde_json::json;
 use tollgate::{demo::provider::AccessTokens, event::Trigger};
 
-use crate::world::{Proxy, Setup, World, keys, proxy::free_address};
-
-/// Another proxy with the same keys in front of the same provider, known by the same public URL.
-async fn replica(world: &World, setup: &Setup) -> Proxy {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    std::fs::write(folder.path().join("hook.key"), crate::world::hook::SECRET).unwrap();
-    for _ in 0..20 {
-        let address = free_address().await;
-        let setup = setup.clone().section("listen", &format!("names = [\"{address}\"]"));
-        let started = Proxy::serve(
-            &setup,
-            &world.provider.url(),
-            &world.hook,
-            &folder,
-            address,
-            world.address,
-        )
-        .await;
-        if let Ok(proxy) = started {
-            return proxy;
-        }
-    }
-    panic!("no free port");
-}
+use crate::world::{Proxy, Setup, World, keys};
 
 #[tokio::test]
 async fn a_token_from_one_replica_works_at_another() {
     let world = World::start("").await;
     world.hook.claims(Trigger::PreSessionCreation, json!({"plan": "gold"}));
     let tokens = world.log_in().await;
-    let other = replica(&world, &Setup::generic()).await;
+    let other = world.replica(&Setup::generic()).await;
     let userinfo = other.get("/userinfo").bearer(&tokens.access).send().await;
     assert_eq!(userinfo.status, 200, "{userinfo:?}");
     let introspected = other
@@ -54,7 +31,7 @@ async fn a_token_from_one_replica_works_at_another() {
 async fn a_code_from_one_replica_is_redeemed_at_another() {
     let world = World::start("").await;
     let code = world.code("web").await;
-    let other = replica(&world, &Setup::generic()).await;
+    let other = world.replica(&Setup::generic()).await;
     let answer = other
         .post("/token")
         .basic("web", "web-secret")
@@ -84,7 +61,7 @@ async fn a_verdict_that_one_replica_remembers_counts_at_another_and_so_does_an_o
     .await;
     world.hook.claims(Trigger::PreSessionCreation, json!({"plan": "gold"}));
     let tokens = world.log_in().await;
-    let other = replica(&world, &setup).await;
+    let other = world.replica(&setup).await;
     let userinfo = other.get("/userinfo").bearer(&tokens.access).send().await;
     assert_eq!(userinfo.json()["plan"], "gold");
 

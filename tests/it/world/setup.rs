@@ -7,6 +7,7 @@ use tollgate::{clock::Clock, event::Trigger};
 /// A configuration in the making. Every trigger has one interceptor, named like it, that fails closed.
 #[derive(Clone)]
 pub(crate) struct Setup {
+    environment: &'static str,
     preset: &'static str,
     pub(crate) scheme: &'static str,
     pub(crate) clock: Clock,
@@ -74,6 +75,12 @@ impl Setup {
         self
     }
 
+    /// In another environment than `test`.
+    pub(crate) fn environment(mut self, name: &'static str) -> Self {
+        self.environment = name;
+        self
+    }
+
     /// By another clock than the machine's.
     pub(crate) fn at(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -90,11 +97,12 @@ impl Setup {
         } = places;
         let section = |name: &str| self.sections.get(name).map(String::as_str).unwrap_or_default();
         let mut text = format!(
-            "environment = \"test\"\n{}\n\
+            "environment = \"{}\"\n{}\n\
              [listen]\naddress = \"{address}\"\npublic_url = \"{}://{public}\"\n{}\n\
              [upstream]\nurl = \"{upstream}\"\npreset = \"{}\"\n{}\n\
              [tokens]\nkeys = \"{keys}/signing\"\ncapsule_secret = {{ file = \"{keys}/capsule.key\" }}\n{}\n\
              [admin]\n{}\n",
+            self.environment,
             section(""),
             self.scheme,
             section("listen"),
@@ -125,6 +133,7 @@ impl Setup {
 
     fn preset(preset: &'static str, routes: &'static str) -> Self {
         Self {
+            environment: "test",
             preset,
             scheme: "http",
             clock: Clock::system(),

@@ -8,9 +8,9 @@ import { send } from './wire.mjs';
 /** Pages of the log, and records, that are looked at most. */
 const most = { pages: 40, records: 250 };
 
-/** Where the dashboard is, by the last start in a log; undefined where there was none. */
-export function dashboardOf(log) {
-  const addresses = [...readFileSync(log, 'utf8').matchAll(/the dashboard is on ([\d.]+:\d+)/g)];
+/** Where the dashboard is, by the last start that a process tells of in its log; undefined where there was none. */
+export function dashboardOf({ log, begins }) {
+  const addresses = [...readFileSync(log).subarray(begins).toString('utf8').matchAll(/the dashboard is on ([\d.]+:\d+)/g)];
   return addresses.length ? `http://${addresses.at(-1)[1]}` : undefined;
 }
 

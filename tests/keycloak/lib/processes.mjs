@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync } from 'node:fs';
+import { fstatSync, openSync } from 'node:fs';
 import net from 'node:net';
 
 /** Waits until `probe` gives something true and returns it; fails with `what` after `limit` milliseconds. */
@@ -46,6 +46,8 @@ export class Child {
     const out = openSync(log, 'a');
     this.command = [command, ...args].join(' ');
     this.log = log;
+    /** Where in the log this process begins. */
+    this.begins = fstatSync(out).size;
     this.process = spawn(command, args, { stdio: ['ignore', out, out], env: { ...process.env, ...env }, cwd });
     // A suite that breaks off leaves nobody behind.
     const orphan = () => this.process.kill('SIGKILL');

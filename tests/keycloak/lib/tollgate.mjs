@@ -1,6 +1,6 @@
 // The program under test: its configuration file, its process, its audit.
 
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +24,7 @@ export class Tollgate {
    * @param folder where the configuration, keys, audit and log go
    * @param options `{ port, upstream, interceptors, sections }`; `interceptors` are tables of `[[interceptor]]`,
    *   `sections` further tables by name, merged with those that are always there; a list of them is an array of tables;
-   *   `text` is put behind all that; `discovery` is the path that answers when the provider is there
+   *   `text` is put behind all that; `store` is where the audit goes; `discovery` is the path that answers when the provider is there
    */
   constructor(folder, options) {
     mkdirSync(folder, { recursive: true });
@@ -39,13 +39,13 @@ export class Tollgate {
   /** Writes the configuration file, with other interceptors if some are given. */
   write(interceptors = this.options.interceptors) {
     this.options.interceptors = interceptors;
-    const { port, upstream, sections = {}, top = {}, text: behind = '' } = this.options;
+    const { port, upstream, store = 'sqlite:audit.db', sections = {}, top = {}, text: behind = '' } = this.options;
     const { listen, tokens, audit, admin, upstream: provider, ...others } = sections;
     const tables = {
       listen: { address: `127.0.0.1:${port}`, public_url: this.origin, ...listen },
       upstream: { url: upstream, preset: 'keycloak', ...provider },
       tokens: { keys: 'certs/signing', capsule_secret: { file: 'certs/capsule.key' }, ...tokens },
-      audit: { store: 'sqlite:audit.db', ...audit },
+      audit: { store, ...audit },
       admin: { address: '127.0.0.1:0', ...admin },
       ...others,
     };
@@ -69,17 +69,70 @@ export class Tollgate {
     if (made.code !== 0) throw new Error(`\`tollgate keys init\` ended with ${made.code}:\n${made.stdout}${made.stderr}`);
   }
 
-  async start() {
-    this.child = new Child(binary, ['run', '--config', this.config], { log: this.log, cwd: this.folder });
-    await until(`Tollgate answers (its log is ${this.log})`, async () => {
-      if (!this.child.running) throw new Error(`Tollgate ended at once: ${JSON.stringify(await this.child.ended)}; its log is ${this.log}`);
-      const answer = await send(this.origin, { target: this.options.discovery ?? paths.discovery }).catch(() => undefined);
-      return answer?.status === 200;
+  /** The addresses of all its processes; the front door is one of them, or is before them. */
+  get origins() {
+    return [this.origin];
+  }
+
+  get children() {
+    return [this.child].filter(Boolean);
+  }
+
+  get logs() {
+    return [this.log];
+  }
+
+  get isRunning() {
+    return this.children.length > 0 && this.children.every(({ running }) => running);
+  }
+
+  /** What was logged until now. */
+  get logged() {
+    return this.logs.map((log) => readFileSync(log, 'utf8')).join('');
+  }
+
+  /** Starts it and waits until `answers()`. */
+  async start(answers = () => this.isOpen(this.origin)) {
+    this.child = this.spawn(this.log);
+    await this.until(this.child, `Tollgate answers (its log is ${this.log})`, answers);
+  }
+
+  spawn(log, env) {
+    return new Child(binary, ['run', '--config', this.config], { log, env, cwd: this.folder });
+  }
+
+  /** Waits for something that does not come any more when the process has ended. */
+  until(child, what, probe) {
+    return until(what, async () => {
+      if (!child.running) throw new Error(`Tollgate ended at once: ${JSON.stringify(await child.ended)}; its log is ${child.log}`);
+      return probe();
     });
+  }
+
+  async isOpen(origin, headers = {}) {
+    const answer = await send(origin, { target: this.options.discovery ?? paths.discovery, headers }).catch(() => undefined);
+    return answer?.status === 200;
   }
 
   async stop(signal = 'SIGTERM') {
     return this.child?.end(signal);
+  }
+
+  /** Ends a process of it as a crash would. */
+  kill() {
+    return this.stop('SIGKILL');
+  }
+
+  /** Changes what the audit has, past Tollgate: one text for another of the same length. */
+  async tamper(from, to) {
+    const file = join(this.folder, 'audit.db');
+    const bytes = readFileSync(file);
+    const changed = Buffer.from(bytes);
+    // Everywhere, since a page that was split keeps a copy of what it had.
+    let at = bytes.indexOf(from);
+    if (at < 0) throw new Error('the record is not where it was expected');
+    for (; at > 0; at = bytes.indexOf(from, at + 1)) changed.write(to, at);
+    writeFileSync(file, changed);
   }
 
   /** The audit as `tollgate audit list --json` tells it. */

@@ -11,8 +11,8 @@ import { dashboardOf, saveDashboard } from './dashboard.mjs';
 import { Hooks } from './hooks.mjs';
 import { Hop } from './hop.mjs';
 import { Keycloak } from './keycloak.mjs';
+import { gate } from './replicas.mjs';
 import { Mailbox } from './smtp.mjs';
-import { Tollgate } from './tollgate.mjs';
 import { Visitor } from './visitor.mjs';
 import { form, send, urlencoded } from './wire.mjs';
 
@@ -53,7 +53,7 @@ export class World {
     world.mailbox = await Mailbox.open(Number(setting('SMTP_PORT')));
     world.hop = await Hop.open(world.keycloak.url);
     const tables = options.interceptors?.(world.hooks) ?? Object.values(interceptors);
-    world.tollgate = new Tollgate(world.folder, {
+    world.tollgate = gate(world.folder, {
       port: setting('TOLLGATE_PORT'),
       upstream: options.recorded === false ? world.keycloak.url : world.hop.url,
       interceptors: tables.map((entries) => world.complete(entries)),
@@ -102,16 +102,16 @@ export class World {
     return this.canaries.add(name === 'svc' || name === 'robot' || name === 'api' ? 'client secret' : 'password', secretOf(name));
   }
 
-  /** A request through the front door. */
-  async send(request) {
-    const answer = await send(this.origin, request);
+  /** A request through the front door, or to this process behind it. */
+  async send(request, origin = this.origin) {
+    const answer = await send(origin, origin === this.origin ? request : { ...request, headers: { Host: new URL(this.origin).host, ...request.headers } });
     this.#remember(answer);
     return answer;
   }
 
-  /** A form through the front door. */
-  post(target, fields, headers = {}) {
-    return this.send({ method: 'POST', target, headers: { 'Content-Type': urlencoded, ...headers }, body: form(fields) });
+  /** A form through the front door, or to this process behind it. */
+  post(target, fields, headers = {}, origin = this.origin) {
+    return this.send({ method: 'POST', target, headers: { 'Content-Type': urlencoded, ...headers }, body: form(fields) }, origin);
   }
 
   #remember({ text }) {
@@ -132,10 +132,15 @@ export class World {
   /** Ends what was started, and leaves the canaries and what Tollgate told the interceptors for the scan after the last suite. */
   async close() {
     // Where it was ended, it is started once more, to be looked at. What never ran has nothing to show; the last suite misses it then.
-    if (this.tollgate.child && !this.tollgate.child.running) await this.tollgate.start().catch(() => undefined);
-    const dashboard = this.tollgate.child?.running && dashboardOf(this.tollgate.log);
-    if (dashboard) await saveDashboard(dashboard, this.folder);
-    await this.tollgate.stop();
+    const { tollgate } = this;
+    if (tollgate.children.length && !tollgate.isRunning) await tollgate.start().catch(() => undefined);
+    const running = tollgate.children.filter((child) => child.running);
+    for (const [index, child] of running.entries()) {
+      const folder = index === 0 ? this.folder : join(this.folder, `replica-${index + 1}`);
+      const dashboard = dashboardOf(child);
+      if (dashboard) await saveDashboard(dashboard, folder);
+    }
+    await tollgate.stop();
     this.canaries.gather(this.hop.exchanges);
     this.canaries.gatherFiles(this.folder);
     for (const { answer = '', location = '' } of this.hop.exchanges) {

@@ -10,8 +10,8 @@ import { after, before, describe, test } from 'node:test';
 import { allow } from '../lib/hooks.mjs';
 import { paths } from '../lib/keycloak.mjs';
 import { claimsOf, oidc, Party } from '../lib/party.mjs';
-import { Child, freePorts, run, until } from '../lib/processes.mjs';
-import { binary, Tollgate } from '../lib/tollgate.mjs';
+import { freePorts, run } from '../lib/processes.mjs';
+import { gate } from '../lib/replicas.mjs';
 import { form, urlencoded } from '../lib/wire.mjs';
 import { World } from '../lib/world.mjs';
 
@@ -95,7 +95,7 @@ describe('client certificates', () => {
     await make('stranger', 'robot.example.org');
     [port] = await freePorts(1);
     const shared = world.tollgate;
-    tollgate = new Tollgate(at('.'), {
+    tollgate = gate(at('.'), {
       ...shared.options,
       port,
       interceptors: shared.options.interceptors.map((table) => ({ ...table, secret: { file: join(world.folder, 'hook.key') } })),
@@ -110,8 +110,7 @@ describe('client certificates', () => {
         tokens: { keys: join(world.folder, 'certs/signing'), capsule_secret: { file: join(world.folder, 'certs/capsule.key') } },
       },
     });
-    tollgate.child = new Child(binary, ['run', '--config', tollgate.config], { log: tollgate.log, cwd: tollgate.folder });
-    await until(`Tollgate answers (its log is ${tollgate.log})`, () => request('GET', paths.discovery).then(() => true, () => false));
+    await tollgate.start(() => request('GET', paths.discovery).then(() => true, () => false));
   });
   after(() => tollgate?.stop());
 

@@ -10,7 +10,7 @@ import { Ground } from '../corpus/ground.mjs';
 import { operations } from '../corpus/operations.mjs';
 import { tryOut } from '../corpus/trial.mjs';
 import { freePorts } from '../lib/processes.mjs';
-import { Tollgate } from '../lib/tollgate.mjs';
+import { gate } from '../lib/replicas.mjs';
 
 const preset = readFileSync(new URL('../../../presets/keycloak.toml', import.meta.url), 'utf8');
 // A row goes from its head to the next one, comments of the next included: they do no harm.
@@ -35,7 +35,7 @@ async function beside(name, text) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'preset.toml'), text);
   writeFileSync(join(folder, 'hook.key'), world.hooks.secret, { mode: 0o600 });
-  const tollgate = new Tollgate(folder, {
+  const tollgate = gate(folder, {
     port,
     upstream: world.keycloak.url,
     interceptors: asking.map((entries) => world.complete(entries)),

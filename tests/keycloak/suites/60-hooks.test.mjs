@@ -46,9 +46,9 @@ before(async () => {
 });
 after(() => world?.close());
 
-async function ask(name) {
+async function ask(name, origin) {
   const clientId = `matrix-${name}`;
-  const answer = await world.post(paths.token, { grant_type: 'client_credentials', client_id: clientId, client_secret: world.canaries.add('client secret', secretOf(clientId)) });
+  const answer = await world.post(paths.token, { grant_type: 'client_credentials', client_id: clientId, client_secret: world.canaries.add('client secret', secretOf(clientId)) }, {}, origin);
   return { answer, claims: answer.status === 200 ? claimsOf(answer.json.access_token) : undefined };
 }
 
@@ -285,18 +285,21 @@ test('while a secret is changed, endpoints with the old one and with the new one
 test('the breaker opens, answers at once by policy, and closes again', async () => {
   const [table] = tables((name) => world.hooks.url(name)).filter(({ name }) => name === 'deny-deny');
   await world.reconfigure([{ ...table, breaker: { failures_in_a_row: 3, open_for: '500ms' } }]);
-  world.hooks.answer('deny-deny', () => {});
-  for (let i = 0; i < 3; i += 1) assert.ok((await ask('deny-deny')).answer.status >= 400);
-  const calls = world.hooks.calls.length;
-  const { answer } = await ask('deny-deny');
-  assert.ok(answer.status >= 400);
-  assert.equal(world.hooks.calls.length, calls, 'the endpoint was called although the breaker is open');
-  assert.ok(answer.ms < timeout, `${answer.ms} ms`);
-  world.hooks.answer('deny-deny', allow({ claims: { plan: 'gold' } }));
-  const deadline = Date.now() + 5000;
-  let claimsNow;
-  while (!claimsNow && Date.now() < deadline) ({ claims: claimsNow } = await ask('deny-deny'));
-  assert.equal(claimsNow?.plan, 'gold');
+  // Each process has a breaker of its own.
+  for (const origin of world.tollgate.origins) {
+    world.hooks.answer('deny-deny', () => {});
+    for (let i = 0; i < 3; i += 1) assert.ok((await ask('deny-deny', origin)).answer.status >= 400);
+    const calls = world.hooks.calls.length;
+    const { answer } = await ask('deny-deny', origin);
+    assert.ok(answer.status >= 400);
+    assert.equal(world.hooks.calls.length, calls, 'the endpoint was called although the breaker is open');
+    assert.ok(answer.ms < timeout, `${answer.ms} ms`);
+    world.hooks.answer('deny-deny', allow({ claims: { plan: 'gold' } }));
+    const deadline = Date.now() + 5000;
+    let claimsNow;
+    while (!claimsNow && Date.now() < deadline) ({ claims: claimsNow } = await ask('deny-deny', origin));
+    assert.equal(claimsNow?.plan, 'gold');
+  }
 });
 
 test('too many fail-opens in a minute close the gate', async () => {
