@@ -1,16 +1,16 @@
 // Tollgate beside its peers: the same upstream, the same load, one core for the proxy and another one for everything else, in turns.
-//   node run.mjs [--rounds N] [--seconds N] [--only WORK…] [--json] [--smoke]
+//   node run.mjs [--rounds N] [--seconds N] [--only WORK…] [--json] [--smoke] [--profile]
 
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { vegeta, wrk } from './lib/load.mjs';
-import { filled, installed, start } from './lib/peers.mjs';
-import { answering, freePorts, Program, stopAll } from './lib/processes.mjs';
+import { installed, start } from './lib/peers.mjs';
+import { answering, freePorts, stopAll } from './lib/processes.mjs';
 import { median, table } from './lib/report.mjs';
-import { realm } from './lib/tokens.mjs';
+import { page, startStub, token } from './lib/stub.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -19,13 +19,12 @@ const { values: options } = parseArgs({
     only: { type: 'string', multiple: true },
     json: { type: 'boolean', default: false },
     smoke: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
   },
 });
 const rounds = options.smoke ? 1 : Number(options.rounds);
 const seconds = options.smoke ? 1 : Number(options.seconds);
 const [proxyCore, otherCore] = [0, 1];
-const page = '/page';
-const token = (realm) => `/realms/${realm}/protocol/openid-connect/token`;
 
 /** The works: what is asked for, and by whom it is done. The first one is what the others are compared with. */
 const works = {
@@ -38,7 +37,6 @@ const works = {
 
 const run = mkdtempSync(join(tmpdir(), 'tollgate-bench-'));
 const [port, upstream, hook] = await freePorts(3);
-const origin = `http://127.0.0.1:${port}`;
 const place = { run, port, upstream, hook };
 
 /** One peer at one work, once. */
@@ -50,7 +48,9 @@ async function measure(name, extra, { path, post }) {
     // Connections are opened, keys fetched, code paths warm.
     await wrk({ ...load, seconds: 1 });
     const before = program.cpu();
+    const profile = options.profile && program.profile(seconds);
     const { requests, failed, seconds: took } = await wrk({ ...load, seconds });
+    await profile;
     const cpu = program.cpu() - before;
     if (failed || !requests) throw new Error(`${name}: ${failed} of ${requests} requests failed; see ${run}`);
     return { cpu_us: (cpu / requests) * 1e6, rps: requests / took, memory_mib: program.memory() / 2 ** 20, ready_ms: ready };
@@ -76,12 +76,7 @@ async function latency(rate) {
 }
 
 async function main() {
-  const [rs, es] = [await realm(origin, 'bench', 'RS256'), await realm(origin, 'es', 'ES256')];
-  const answers = { discovery: rs.discovery, jwks: rs.jwks, tokens: rs.tokens, discoveryEs: es.discovery, discoveryOpaque: rs.discovery.replaceAll('/realms/bench', '/realms/opaque'), jwksEs: es.jwks, tokensEs: es.tokens };
-  mkdirSync(join(run, 'stub'));
-  const conf = filled('stub.conf', { ...place, ...answers, page: 'x'.repeat(1024) }, join(run, 'stub.conf'));
-  const stub = new Program('stub', otherCore, 'nginx', ['-c', conf], place);
-  await answering(upstream, page, stub);
+  await startStub(otherCore, place);
 
   const chosen = Object.entries(works).filter(([name]) => !options.only || options.only.some((part) => name.includes(part)));
   const figures = Object.fromEntries(chosen.map(([name]) => [name, {}]));
@@ -89,16 +84,17 @@ async function main() {
   for (let round = 0; round < rounds; round += 1) {
     for (const [work, { peers, ...load }] of chosen) {
       for (const [name, extra] of peers) {
-        if (!installed[name.split('-')[0]]) continue;
+        if (!installed[name.split('-')[0]] || (options.profile && name !== 'tollgate')) continue;
         const figure = await measure(name, extra, load);
         (figures[work][name] ??= []).push(figure);
         if (!options.json) console.error(`round ${round + 1}  ${work.padEnd(14)} ${name.padEnd(12)} ${figure.cpu_us.toFixed(1)} µs CPU, ${figure.rps.toFixed(0)} requests/s`);
       }
     }
   }
-  const halfLoad = figures.consult?.tollgate && (await latency(Math.max(10, Math.round(median(figures.consult.tollgate.map(({ rps }) => rps)) / 2))));
+  const halfLoad = !options.profile && figures.consult?.tollgate && (await latency(Math.max(10, Math.round(median(figures.consult.tollgate.map(({ rps }) => rps)) / 2))));
   const result = { date: new Date().toISOString().slice(0, 10), machine: `${cpus()[0].model}, ${cpus().length} cores`, rounds, seconds, versions: installed, figures, latency: halfLoad };
   console.log(options.json ? JSON.stringify(result, null, 2) : table(result));
+  if (options.profile) console.log(`What perf saw is in ${run}/tollgate-*.perf: perf report --children -i FILE`);
 }
 
 try {

@@ -11,16 +11,20 @@ mod files;
 mod heads;
 mod histogram;
 mod page;
+mod postgres;
 mod query;
 mod reader;
 mod record;
 mod redaction;
 mod render;
 mod retention;
+mod rollups;
 mod settings;
 mod sink;
+mod spool;
 mod sqlite;
 mod statistics;
+mod store;
 mod tidy;
 mod verify;
 mod writer;
@@ -36,20 +40,22 @@ use crate::{clock::Clock, metrics::Metrics, misconfigured::Misconfigured};
 
 pub use self::{
     chain::{Hash, Head},
-    entry::{ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind},
+    entry::{Call, ClaimChanges, ClaimNames, Decider, Entry, Fault, Kind, Refused},
     export::Format,
     heads::{Heads, Settings as HeadsSettings},
     histogram::Histogram,
     page::Page,
-    query::{Moment, Query},
+    postgres::Failure,
+    query::{Moment, Place, Query},
     reader::{ReadError, Reader},
     record::Record,
     redaction::{MASK, redact},
     retention::{MaxSize, Removed, Retention},
     settings::{OnFailure, Settings},
     sink::{Destination, From as SinkFrom, Settings as SinkSettings},
-    sqlite::StoreError,
+    spool::{Settings as SpoolSettings, Waiting},
     statistics::{Bucket, Figures, Statistics, Tally},
+    store::StoreError,
     verify::{Flaw, FlawKind, Report},
 };
 
@@ -58,6 +64,8 @@ pub use self::{
 pub struct Audit {
     writer: writer::Writer,
     sinks: Arc<sink::Sinks>,
+    /// The configuration that decides.
+    revision: Option<Arc<str>>,
 }
 
 /// Where a record stands, and its id.
@@ -94,6 +102,8 @@ pub struct Health {
     pub queued: usize,
     /// The last write's failure, until a write succeeds again.
     pub failing: Option<StoreError>,
+    /// What waits in the spool for the store to be back.
+    pub spooled: Option<Waiting>,
 }
 
 impl Audit {
@@ -110,19 +120,33 @@ impl Audit {
         clock: Clock,
         metrics: Metrics,
     ) -> Result<Self, Misconfigured> {
-        let path = settings.path(base)?;
         let outlets = sink::outlets(settings, base)?;
-        let writer = writer::Writer::start(&path, settings, base, clock, metrics)?;
-        let sinks = sink::Sinks::start(outlets, settings, base, &writer.head())?;
+        let writer = writer::Writer::start(settings, base, clock, metrics.clone())?;
+        let sinks = sink::Sinks::start(outlets, settings, base, &writer.head(), &metrics)?;
         Ok(Self {
             writer,
             sinks: Arc::new(sinks),
+            revision: None,
         })
+    }
+
+    /// The same audit, for what is decided under a configuration: its revision is in every record, and fields are redacted by its
+    /// rules. What else `[audit]` says counts from the next start on.
+    pub fn under(&self, revision: &str, settings: &Settings, base: &Path) -> Result<Self, Misconfigured> {
+        let mut audit = self.clone();
+        audit.writer.rules = Arc::new(settings.rules(base)?);
+        audit.revision = Some(revision.into());
+        Ok(audit)
     }
 
     /// Writes the entries, all of them or none, and returns once they are on disk, in the same order. Secrets in them are masked first.
     /// After the first poll the entries are written even when the future is dropped.
-    pub async fn record(&self, entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
+    pub async fn record(&self, mut entries: Vec<Entry>) -> Result<Vec<Receipt>, AuditError> {
+        if let Some(revision) = &self.revision {
+            for entry in &mut entries {
+                entry.revision.get_or_insert_with(|| revision.as_ref().to_owned());
+            }
+        }
         self.writer.record(entries).await
     }
 

@@ -32,6 +32,9 @@ pub enum Unread {
     /// It is longer than allowed; in bytes.
     #[error("the body is larger than {0} bytes")]
     TooLarge(usize),
+    /// There is no room for it now.
+    #[error("there is no room for the body")]
+    NoRoom,
     /// See [`TooSlow`].
     #[error(transparent)]
     TooSlow(TooSlow),
@@ -41,7 +44,16 @@ pub enum Unread {
 }
 
 /// Reads a body to its end, at most `limit` bytes. Trailers are dropped.
-pub async fn read_all(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
+pub async fn read_all(body: Body, limit: usize) -> Result<Bytes, Unread> {
+    read_admitted(body, limit, |_| true).await
+}
+
+/// The same, as long as there is room: `admit` is asked about every piece, by its length, before it is kept.
+pub async fn read_admitted(
+    mut body: Body,
+    limit: usize,
+    mut admit: impl FnMut(usize) -> bool,
+) -> Result<Bytes, Unread> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match caused_by::<TooSlow>(error.as_ref()) {
@@ -51,6 +63,9 @@ pub async fn read_all(mut body: Body, limit: usize) -> Result<Bytes, Unread> {
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limit {
             return Err(Unread::TooLarge(limit));
+        }
+        if !admit(data.len()) {
+            return Err(Unread::NoRoom);
         }
         whole.extend_from_slice(&data);
     }

@@ -4,7 +4,9 @@ mod audit;
 mod check;
 mod coverage;
 mod demo;
+mod diff;
 mod explain;
+mod health;
 mod keys;
 mod outcome;
 mod paint;
@@ -38,10 +40,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve, until SIGTERM or Ctrl-C
+    /// Serve, until SIGTERM or Ctrl-C; SIGHUP loads the configuration again
     Run,
     /// Look whether everything that `run` needs is there, and say how to mend what is not
     Check(check::Arguments),
+    /// Ask the running server of this configuration whether it is ready
+    Health,
+    /// Show what would change if this configuration took the place of the one that runs, key by key
+    Diff(diff::Arguments),
     /// Say what would become of a request, without sending it anywhere
     Explain(explain::Arguments),
     /// List every way in and out of the provider and what becomes of it, as Markdown
@@ -96,6 +102,8 @@ impl Cli {
         match self.command {
             Command::Run => run::run(&load(&self.config)?),
             Command::Check(arguments) => check::run(&load(&self.config)?, &arguments, out),
+            Command::Health => health::run(&load(&self.config)?, out),
+            Command::Diff(arguments) => diff::run(&load(&self.config)?, &arguments, out),
             Command::Explain(arguments) => explain::run(&load(&self.config)?, &arguments, out),
             Command::Coverage(arguments) => coverage::run(&self.config, &arguments, out),
             Command::Test(arguments) => test::run(&load(&self.config)?, &arguments, out),

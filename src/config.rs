@@ -2,14 +2,18 @@
 //!
 //! Each module owns the settings of its section; this module puts them together and says where a mistake is.
 
+mod contents;
+mod description;
 mod environment;
 mod errors;
 mod example;
+mod files;
 mod kept;
 mod layers;
 mod log;
 mod mask;
 mod read;
+mod reload;
 mod routes;
 mod source;
 mod tree;
@@ -24,14 +28,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ring::digest;
 use serde::Deserialize;
 
 pub use self::{
+    contents::{Contents, Snapshot},
+    description::{Change, Description, How},
     errors::{ConfigErrors, Finding},
     kept::Kept,
     layers::Origin,
     log::{Log, LogFormat},
+    reload::Reload,
 };
 use self::{read::read, source::Source};
 use crate::{
@@ -75,6 +81,9 @@ pub struct Config {
     /// How denials look.
     #[serde(default)]
     pub denial: Denial,
+    /// When it is loaded again.
+    #[serde(default)]
+    pub reload: Reload,
     /// How and how much is logged.
     #[serde(default)]
     pub log: Log,
@@ -93,11 +102,15 @@ pub struct Config {
     /// The folder of the file: relative paths in settings start here.
     #[serde(skip)]
     pub base: PathBuf,
-    /// A short fingerprint (SHA-256) of the file and the variables laid over it.
+    /// A short fingerprint of the file, the variables laid over it, and the files it names that decisions depend on. Keyed with
+    /// the capsule secret, so that nobody without that can try out what it was made from.
     #[serde(skip)]
     pub revision: String,
     #[serde(skip)]
     source: Source,
+    /// What was in the files that it names, when it was read.
+    #[serde(skip)]
+    snapshot: Snapshot,
 }
 
 /// `[denial]`: how denials look.
@@ -120,16 +133,27 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
         let mut source = open(path)?;
-        let mut config: Self = read(&mut source, environment)?;
+        source.environment = environment.into_iter().collect();
+        let offered = source.environment.clone();
+        let mut config: Self = read(&mut source, offered)?;
         config.base = base(path);
-        config.revision = fingerprint(&source);
         config.source = source;
+        config.snapshot = Contents::default().look(&config).with_own(&config.source.text);
+        config.revision = config.fingerprint();
         let findings = config.findings();
         if findings.is_empty() {
             Ok(config)
         } else {
             Err(config.errors(&findings))
         }
+    }
+
+    /// Reads the same file again, with the variables that were there at the first time.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn again(&self) -> Result<Self, ConfigErrors> {
+        Self::load(Path::new(self.file()), self.source.environment.iter().cloned())
     }
 
     /// Shows what modules found wrong with their settings, each at its place in the file or the environment.
@@ -176,6 +200,7 @@ impl Config {
             );
         }
         found.extend(self.admin.findings());
+        found.extend(self.reload.findings());
         found.extend(self.log.findings());
         found
     }
@@ -233,16 +258,6 @@ fn whole_file(place: &str, message: &str, hint: &str) -> ConfigErrors {
         message,
         Some(hint.to_owned()),
     )])
-}
-
-fn fingerprint(source: &Source) -> String {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(source.text.as_bytes());
-    for (variable, value) in source.variables.iter().zip(&source.values) {
-        context.update(format!("\0{variable}={value}").as_bytes());
-    }
-    let hash = context.finish();
-    hash.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn default_environment() -> String {

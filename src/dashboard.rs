@@ -14,6 +14,7 @@ mod keys;
 mod log;
 mod overview;
 mod records;
+mod reloading;
 mod routes;
 mod row;
 mod settings;
@@ -27,7 +28,9 @@ use tower_service::Service;
 
 use self::{access::Access, console::Console};
 pub use self::{
+    access::Ended,
     console::{Installation, Origins, Parts},
+    reloading::{Attempt, Refused, Reloading, Standing},
     settings::{LoginSettings, Settings},
 };
 use crate::{body::Body, misconfigured::Misconfigured};
@@ -51,6 +54,7 @@ impl Dashboard {
             .merge(interceptors::routes())
             .merge(log::routes())
             .merge(routes::routes())
+            .merge(reloading::routes())
             .route("/keys", get(keys::page))
             .merge(access::routes())
             .fallback(failure::no_such_page);

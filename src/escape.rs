@@ -23,7 +23,8 @@ fn replace(
     obeyed: impl Fn(char) -> bool,
     escape: impl Fn(&mut String, char) -> std::fmt::Result,
 ) -> Cow<'_, str> {
-    if !text.contains(&obeyed) {
+    // Most text is plain ASCII, and that is told at a glance.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(&obeyed) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

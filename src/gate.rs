@@ -1,11 +1,12 @@
 //! The line that every request walks, from the first byte to the last.
 
 mod accounts;
-mod answer;
+mod assemble;
 mod authorize;
 mod consult;
 mod front;
 mod guard;
+mod held;
 mod introspection;
 mod issued;
 mod issuers;
@@ -17,6 +18,7 @@ mod metadata;
 mod natives;
 mod observe;
 mod opaque;
+mod overload;
 pub mod preview;
 mod recognise;
 mod request;
@@ -36,14 +38,16 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+pub use self::overload::Most;
 use self::{
-    answer::{relayed, with_body, with_json},
+    held::{relayed, with_body, with_json},
     issuers::Issuers,
     late::Asked,
     learned::Learned,
     learning::Learning,
     metadata::path_of,
     natives::Natives,
+    overload::Places,
     recognise::{Content, Recognised, Recognition},
 };
 use crate::{
@@ -67,6 +71,8 @@ use crate::{
 pub struct Parts {
     /// `environment` in `proxy.toml`.
     pub environment: String,
+    /// What may be under way at once.
+    pub most: Most,
     /// How the outside sees this proxy.
     pub outside: Outside,
     /// The identity provider behind it.
@@ -101,6 +107,8 @@ pub struct Parts {
     pub opaque: Opaque,
     /// The resource servers that a JWT in the place of an opaque token may be for, the usual one first.
     pub audience: Vec<String>,
+    /// For how many seconds caches may keep the key set.
+    pub key_set_max_age: u64,
     /// A token longer than this is warned about, in bytes.
     pub warn_size: usize,
     /// Where the upstream finds the certificates of clients.
@@ -122,11 +130,12 @@ pub struct Gate {
     parts: Parts,
     origin: String,
     preset: ArcSwapOption<Preset>,
-    issuers: Issuers,
-    learned: Learned,
+    issuers: Arc<Issuers>,
+    learned: Arc<Learned>,
     learning: Learning,
-    asked: Asked,
-    natives: Natives,
+    asked: Arc<Asked>,
+    natives: Arc<Natives>,
+    places: Arc<Places>,
     tasks: TaskTracker,
 }
 
@@ -139,25 +148,6 @@ impl std::ops::Deref for Gate {
 }
 
 impl Gate {
-    /// Puts the parts together; talks to nobody yet.
-    pub fn new(parts: Parts) -> Arc<Self> {
-        let origin = parts.outside.origin();
-        let mut headers = HeaderMap::new();
-        parts.outside.stamp(&mut headers, None);
-        let known = (!parts.preset.needs_discovery()).then(|| Arc::new(parts.preset.clone()));
-        Arc::new(Self {
-            issuers: Issuers::new(parts.upstream.clone(), headers, origin.clone()),
-            preset: ArcSwapOption::new(known),
-            learned: Learned::default(),
-            learning: Learning::default(),
-            asked: Asked::default(),
-            natives: Natives::default(),
-            tasks: TaskTracker::new(),
-            origin,
-            parts,
-        })
-    }
-
     /// One request, from the first byte to the last. Read this to see what happens to it.
     pub async fn serve(self: Arc<Self>, request: Request<Body>, peer: SocketAddr) -> Response<Body> {
         let _in_flight = self.metrics.in_flight();
@@ -186,24 +176,35 @@ impl Gate {
             return self.counted(&arrival, metrics::OWN, answer);
         }
         self.ask_readably(&mut exchange);
-        match self.recognise(&exchange, body).await {
+        let mut place = self.places.begin();
+        // What is boxed on this line is over, or not begun, while a request is paused, and must not take memory then.
+        let recognition = match Box::pin(self.recognise(&exchange, body, &mut place)).await {
+            Ok(mut recognition) => place.enter(&mut recognition).map(|held| (recognition, held)),
+            Err(refusal) => Err(refusal),
+        };
+        match recognition {
             Err(refusal) => {
                 let answer = self.refuse(&exchange, None, refusal);
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
-            Ok(Recognition::None(content)) => {
-                let streamed = match self.pass(&mut exchange, content).await {
-                    Ok(answer) => self.guard(&exchange, None, answer).await,
-                    Err(refusal) => Err(refusal),
-                };
+            Ok((Recognition::None(content), _held)) => {
+                let streamed = Box::pin(async {
+                    let answer = self.pass(&mut exchange, content).await?;
+                    self.guard(&exchange, None, answer).await
+                })
+                .await;
                 let answer = streamed.unwrap_or_else(|refusal| self.refuse(&exchange, None, refusal));
                 self.counted(&arrival, metrics::UNRECOGNISED, answer)
             }
             // A verdict, its record and what follows from it are not undone by a client that goes away.
-            Ok(Recognition::Found(recognised)) => {
+            Ok((Recognition::Found(recognised), held)) => {
                 let request_id = exchange.arrival.request_id.clone();
                 let gate = Arc::clone(&self);
-                let acted = self.tasks.spawn(async move { gate.act(exchange, recognised).await });
+                let acted = self.tasks.spawn(async move {
+                    let answer = gate.act(exchange, recognised).await;
+                    drop(held);
+                    answer
+                });
                 acted.await.unwrap_or_else(|e| {
                     let occasion = Occasion {
                         request_id: &request_id,
@@ -263,16 +264,16 @@ impl Gate {
         match recognised.route.does {
             Action::Consult => {
                 let caller = caller.as_ref().map(|caller| &caller.claims);
-                self.consult_before(exchange, recognised, caller).await
+                Box::pin(self.consult_before(exchange, recognised, caller)).await
             }
-            Action::Tokens => self.tokens(exchange, recognised, presented.memory).await,
-            Action::Authorize => self.authorize(exchange, recognised).await,
-            Action::Introspect => self.introspect(exchange, recognised, presented.first).await,
-            Action::Userinfo => self.userinfo(exchange, recognised, caller, presented.first).await,
+            Action::Tokens => Box::pin(self.tokens(exchange, recognised, presented.memory)).await,
+            Action::Authorize => Box::pin(self.authorize(exchange, recognised)).await,
+            Action::Introspect => Box::pin(self.introspect(exchange, recognised, presented.first)).await,
+            Action::Userinfo => Box::pin(self.userinfo(exchange, recognised, caller, presented.first)).await,
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
-            Action::Restore | Action::Pass => self.forward(exchange, recognised).await,
+            Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
             Action::Refuse => Err(Refusal::rule(
                 "invalid_request",
                 recognised.route.because.clone().unwrap_or_default(),
@@ -317,10 +318,8 @@ impl Gate {
     async fn call(&self, exchange: &mut Exchange, recognised: &mut Recognised) -> Result<Response<Bytes>, Refusal> {
         let request = judged(exchange, recognised)?;
         let traceparent = exchange.arrival.trace.traceparent();
-        let answer = self
-            .spanned(traceparent, request, |request| self.upstream.call(request))
-            .await
-            .map_err(away)?;
+        let calling = self.spanned(traceparent, request, |request| self.upstream.call(request));
+        let answer = Box::pin(calling).await.map_err(away)?;
         front::refuse_redirect(answer.headers())?;
         Ok(answer)
     }

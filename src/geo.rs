@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use maxminddb::{Reader, geoip2::City};
@@ -21,8 +22,8 @@ pub struct Settings {
 }
 
 /// The database, in memory. Without one every place is unknown.
-#[derive(Default)]
-pub struct Geo(Option<Reader<Vec<u8>>>);
+#[derive(Clone, Default)]
+pub struct Geo(Option<Arc<Reader<Vec<u8>>>>);
 
 /// What is known of where an address is: names in English.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,7 +51,7 @@ impl Geo {
             )
             .hint("name a file in the MaxMind DB format (`.mmdb`) that has cities, or leave `database` out")
         })?;
-        Ok(Self(Some(reader)))
+        Ok(Self(Some(Arc::new(reader))))
     }
 
     /// What the database calls itself, and when it was built, in seconds since 1970.

@@ -19,14 +19,14 @@ mod window;
 mod tests;
 
 pub use self::{
+    answer::decision,
     breaker::BreakerState,
     exchange::{Exchange, Prepared, RawAnswer, Trial},
-    refused::{ClaimsMember, RefusedClaim},
     sample::sample,
     settings::{Authentication, BreakerSettings, Conditions, OnRefresh, Policy, Settings},
 };
 
-use std::{collections::HashSet, path::Path, time::Duration};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
@@ -36,7 +36,7 @@ use self::{
     call::{Caller, Lookup},
     condition::Selector,
     consult::{Budget, Question},
-    limit::FailOpenLimit,
+    limit::{FailOpenLimit, PerClient},
 };
 use crate::{
     clock::{Clock, Period},
@@ -49,7 +49,7 @@ use crate::{
 /// All interceptors of the configuration, in file order.
 #[derive(Debug)]
 pub struct Interceptors {
-    all: Vec<Interceptor>,
+    all: Vec<Arc<Interceptor>>,
     budget: Duration,
     clock: Clock,
 }
@@ -64,6 +64,7 @@ pub struct Interceptor {
     breaker: Breaker,
     fail_open_limit: FailOpenLimit,
     slots: Semaphore,
+    per_client: PerClient,
 }
 
 impl Interceptors {
@@ -106,7 +107,7 @@ impl Interceptors {
                 );
             }
             match Interceptor::build(settings, base, &roots, lookup.clone()) {
-                Ok(interceptor) => all.push(interceptor),
+                Ok(interceptor) => all.push(Arc::new(interceptor)),
                 Err(findings) => found.extend(findings.into_iter().map(|f| f.below(&place))),
             }
         }
@@ -118,6 +119,18 @@ impl Interceptors {
             budget: budget.0,
             clock,
         })
+    }
+
+    /// Puts those of `before` in the place of their successors that are just like them, with their breakers, limits and
+    /// connections. `is_same` says of a place here and one there whether they have the same settings and files.
+    pub fn succeeding(mut self, before: &Self, is_same: impl Fn(usize, usize) -> bool) -> Self {
+        for (index, interceptor) in self.all.iter_mut().enumerate() {
+            let like = |(place, _): &(usize, &Arc<Interceptor>)| is_same(index, *place);
+            if let Some((_, old)) = before.all.iter().enumerate().find(like) {
+                *interceptor = Arc::clone(old);
+            }
+        }
+        self
     }
 
     /// Whether any interceptor would be asked about this event.
@@ -206,7 +219,7 @@ impl Interceptors {
 
     /// All interceptors, in file order, those that are not enabled too.
     pub fn iter(&self) -> impl Iterator<Item = &Interceptor> {
-        self.all.iter()
+        self.all.iter().map(Arc::as_ref)
     }
 
     /// The interceptor of that name.
@@ -244,6 +257,7 @@ impl Interceptor {
                 breaker: Breaker::new(settings.breaker.clone()),
                 fail_open_limit: FailOpenLimit::new(settings.fail_open_limit),
                 slots: Semaphore::new(settings.max_concurrent),
+                per_client: PerClient::new(settings.per_client()),
             }),
             (selector, caller, rules) => {
                 found.extend(rules.err());

@@ -5,22 +5,36 @@
 
 mod catalogue;
 mod family;
+mod held;
+mod named;
+mod sinks;
 mod words;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use prometheus::{Histogram, IntCounter, IntGauge, IntGaugeVec, Registry, TextEncoder};
+use prometheus::{Histogram, IntGauge, IntGaugeVec, Registry, TextEncoder};
 
 pub use self::family::{Family, Kind, Label, Values};
+pub use self::held::Held;
 pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
     family::Tally,
+    named::{ByAddress, ByInterceptor, ByOperation, Named},
+    sinks::{OfSink, of_sinks},
     words::{FAMILIES, TRIGGERS},
 };
 use crate::{
     event::Trigger,
-    verdict::{Consultation, Decision, Effect, Verdict},
+    verdict::{Decision, Verdict},
 };
 
 /// The `Content-Type` of [`Metrics::render`]: Prometheus' text format.
@@ -35,64 +49,65 @@ pub const OWN: &str = "own";
 /// The names from the configuration that labels may have as values.
 #[derive(Clone, Debug, Default)]
 pub struct Known<'a> {
-    /// `environment`.
-    pub environment: &'a str,
-    /// The configuration's fingerprint.
-    pub revision: &'a str,
     /// Every interceptor with its trigger.
     pub interceptors: Vec<(&'a str, Trigger)>,
     /// The names of all routes.
     pub operations: Vec<&'a str>,
+    /// Every address of the upstream.
+    pub addresses: Vec<&'a str>,
+    /// The names of all audit sinks.
+    pub sinks: Vec<&'a str>,
 }
 
 /// All series. Cheap to clone; clones count into the same.
 #[derive(Clone)]
-pub struct Metrics(Arc<Series>);
-
-/// Something that is there until this is dropped.
-#[must_use]
-pub struct Held(IntGauge);
+pub struct Metrics {
+    series: Arc<Series>,
+    named: Arc<Named>,
+}
 
 struct Series {
     registry: Registry,
-    interceptors: HashMap<String, OfInterceptor>,
-    operations: HashMap<String, OfOperation>,
+    of_interceptors: ByInterceptor,
+    of_operations: ByOperation,
+    of_addresses: ByAddress,
+    config: IntGaugeVec,
+    reloads: Tally,
+    reload_refused: IntGauge,
+    config_applied: IntGauge,
     paused: Vec<IntGauge>,
     denials: Tally,
     in_flight: IntGauge,
     refusals: Tally,
+    shed: Tally,
     reissued: Tally,
+    wrapped: Tally,
     unverified: Tally,
     native: Tally,
     sightings: Tally,
     oversized: Tally,
     upstream_duration: Histogram,
     upstream_errors: Tally,
+    repeated: Tally,
     fetches: Tally,
     audit_queue: IntGauge,
     audit_records: Tally,
     audit_failures: Tally,
     audit_commit_duration: Histogram,
     audit_failing: IntGauge,
+    spooled_records: IntGauge,
+    spooled_bytes: IntGauge,
+    spooled_since: IntGauge,
+    /// The number of the audit's last record.
+    audit_head: AtomicU64,
+    sinks: HashMap<String, OfSink>,
     connections: IntGauge,
     accepted: Tally,
     handshakes: Tally,
     key_since: IntGaugeVec,
     key_next: IntGaugeVec,
     exports: Tally,
-}
-
-struct OfInterceptor {
-    consults: Tally,
-    duration: Histogram,
-    attempts: IntCounter,
-    fail_open: IntCounter,
-    breaker: IntGauge,
-}
-
-struct OfOperation {
-    answers: Tally,
-    duration: Histogram,
+    spans_dropped: Tally,
 }
 
 impl Metrics {
@@ -100,27 +115,31 @@ impl Metrics {
     pub fn new(known: &Known<'_>) -> Self {
         let registry = Registry::new();
         let all = &registry;
-        for (family, values) in [
-            (&the::BUILD, &[env!("CARGO_PKG_VERSION")][..]),
-            (&the::CONFIG, &[known.environment, known.revision]),
-        ] {
-            family.gauges(all).with_label_values(values).set(1);
-        }
+        let version = [env!("CARGO_PKG_VERSION")];
+        the::BUILD.gauges(all).with_label_values(&version).set(1);
         let paused = the::PAUSED.gauges(all);
         let series = Series {
-            interceptors: of_interceptors(all, &known.interceptors),
-            operations: of_operations(all, &known.operations),
+            of_interceptors: ByInterceptor::new(all),
+            of_operations: ByOperation::new(all),
+            of_addresses: ByAddress::new(all),
+            config: the::CONFIG.gauges(all),
+            reloads: the::RELOADS.tally(all),
+            reload_refused: the::RELOAD_REFUSED.gauge(all),
+            config_applied: the::CONFIG_APPLIED.gauge(all),
             paused: TRIGGERS.iter().map(|word| paused.with_label_values(&[word])).collect(),
             denials: the::DENIALS.tally(all),
             in_flight: the::IN_FLIGHT.gauge(all),
             refusals: the::REFUSALS.tally(all),
+            shed: the::SHED.tally(all),
             reissued: the::REISSUED.tally(all),
+            wrapped: the::WRAPPED_TOKENS.tally(all),
             unverified: the::UNVERIFIED.tally(all),
             native: the::NATIVE.tally(all),
             sightings: the::SIGHTINGS.tally(all),
             oversized: the::TOKEN_SIZE.tally(all),
             upstream_duration: the::UPSTREAM_DURATION.histograms(all).with_label_values::<&str>(&[]),
             upstream_errors: the::UPSTREAM_ERRORS.tally(all),
+            repeated: the::UPSTREAM_REPEATED.tally(all),
             fetches: the::FETCHES.tally(all),
             audit_queue: the::AUDIT_QUEUE.gauge(all),
             audit_records: the::AUDIT_RECORDS.tally(all),
@@ -129,15 +148,58 @@ impl Metrics {
                 .histograms(all)
                 .with_label_values::<&str>(&[]),
             audit_failing: the::AUDIT_FAILING.gauge(all),
+            spooled_records: the::SPOOLED_RECORDS.gauge(all),
+            spooled_bytes: the::SPOOLED_BYTES.gauge(all),
+            spooled_since: the::SPOOLED_SINCE.gauge(all),
+            audit_head: AtomicU64::new(0),
+            sinks: of_sinks(all, &known.sinks),
             connections: the::CONNECTIONS.gauge(all),
             accepted: the::ACCEPTED.tally(all),
             handshakes: the::HANDSHAKES.tally(all),
             key_since: the::KEY_SINCE.gauges(all),
             key_next: the::KEY_NEXT.gauges(all),
             exports: the::EXPORTS.tally(all),
+            spans_dropped: the::SPANS_DROPPED.tally(all),
             registry,
         };
-        Self(Arc::new(series))
+        let series = Arc::new(series);
+        let named = Named::new(
+            known,
+            &series.of_interceptors,
+            &series.of_operations,
+            &series.of_addresses,
+        );
+        Self {
+            series,
+            named: Arc::new(named),
+        }
+    }
+
+    /// For the next configuration: everything goes on counting, and what is named anew gets its series.
+    pub fn renamed(&self, known: &Known<'_>) -> Self {
+        let series = Arc::clone(&self.series);
+        let named = Arc::new(Named::new(
+            known,
+            &series.of_interceptors,
+            &series.of_operations,
+            &series.of_addresses,
+        ));
+        Self { series, named }
+    }
+
+    /// The configuration with this revision runs since then, in seconds since 1970.
+    pub fn applied(&self, environment: &str, revision: &str, since: i64) {
+        self.series.config.reset();
+        self.named
+            .forget_others(&self.series.of_interceptors, &self.series.of_addresses);
+        self.series.config.with_label_values(&[environment, revision]).set(1);
+        self.series.config_applied.set(since);
+    }
+
+    /// The configuration was loaded again: it was `applied`, found `unchanged`, or `refused`.
+    pub fn reloaded(&self, outcome: &str) {
+        self.series.reloads.add(&[outcome]);
+        self.series.reload_refused.set((outcome == "refused").into());
     }
 
     /// Every family that there is, in the order of the documentation.
@@ -147,8 +209,10 @@ impl Metrics {
 
     /// All series in Prometheus' text format, [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
+        let head = self.series.audit_head.load(Ordering::Relaxed);
+        self.series.sinks.values().for_each(|sink| sink.show(head));
         TextEncoder::new()
-            .encode_to_string(&self.0.registry.gather())
+            .encode_to_string(&self.series.registry.gather())
             .unwrap_or_else(|e| {
                 tracing::error!(error = %e, "the metrics cannot be written: {e}");
                 String::new()
@@ -157,18 +221,18 @@ impl Metrics {
 
     /// A request whose answer has not begun.
     pub fn in_flight(&self) -> Held {
-        Held::of(&self.0.in_flight)
+        Held::of(&self.series.in_flight)
     }
 
     /// A request that waits for interceptors.
     pub fn paused(&self, trigger: Trigger) -> Option<Held> {
         let place = TRIGGERS.iter().position(|word| *word == trigger.as_str())?;
-        self.0.paused.get(place).map(Held::of)
+        self.series.paused.get(place).map(Held::of)
     }
 
     /// An answer with this status, so long after the request.
     pub fn answered(&self, operation: &str, status: u16, after: Duration) {
-        let Some(series) = self.0.operations.get(operation) else {
+        let Some(series) = self.named.operations.get(operation) else {
             return;
         };
         let class = match status {
@@ -185,106 +249,175 @@ impl Metrics {
     /// A verdict, with every consultation in it.
     pub fn judged(&self, trigger: Trigger, verdict: &Verdict) {
         for consultation in &verdict.consultations {
-            if let Some(series) = self.0.interceptors.get(&consultation.interceptor) {
+            if let Some(series) = self.named.interceptors.get(&consultation.interceptor) {
                 series.count(consultation);
             }
         }
         if let (Decision::Deny { .. }, Some(last)) = (&verdict.decision, verdict.consultations.last()) {
-            self.0.denials.add(&[trigger.as_str(), decider(last.decided_by)]);
+            self.series.denials.add(&[trigger.as_str(), decider(last.decided_by)]);
         }
     }
 
     /// The state of an interceptor's breaker: 0 closed, 1 trying one call, 2 open.
     pub fn breaker(&self, interceptor: &str, state: i64) {
-        if let Some(series) = self.0.interceptors.get(interceptor) {
+        if let Some(series) = self.named.interceptors.get(interceptor) {
             series.breaker.set(state);
         }
     }
 
     /// An answer of our own making; `fault` is one of the catalogue's words.
     pub fn refused(&self, fault: &str) {
-        self.0.refusals.add(&[fault]);
+        self.series.refusals.add(&[fault]);
     }
 
-    /// An `access_token`, `id_token` or `statement` was signed again.
+    /// A request was one too many for a limit: `requests`, `paused`, `bodies`.
+    pub fn shed(&self, limit: &str) {
+        self.series.shed.add(&[limit]);
+    }
+
+    /// An `access_token`, `id_token`, `statement` or `logout_token` was signed again.
     pub fn reissued(&self, token: &str) {
-        self.0.reissued.add(&[token]);
+        self.series.reissued.add(&[token]);
+    }
+
+    /// An `access_token` or `refresh_token` was sealed into a token of ours.
+    pub fn wrapped(&self, token: &str) {
+        self.series.wrapped.add(&[token]);
     }
 
     /// A token of the upstream did not verify.
     pub fn unverified(&self) {
-        self.0.unverified.add(&[]);
+        self.series.unverified.add(&[]);
     }
 
     /// A client presented a token of the upstream's own: it was `refused` or `taken`.
     pub fn native(&self, outcome: &str) {
-        self.0.native.add(&[outcome]);
+        self.series.native.add(&[outcome]);
     }
 
     /// A token of the upstream's own was found on its way out: it was `blocked` or `passed`.
     pub fn sighted(&self, outcome: &str) {
-        self.0.sightings.add(&[outcome]);
+        self.series.sightings.add(&[outcome]);
     }
 
     /// An `access_token` or `id_token` is longer than is wise.
     pub fn oversized(&self, token: &str) {
-        self.0.oversized.add(&[token]);
+        self.series.oversized.add(&[token]);
     }
 
     /// The upstream began to answer, or did not: `unreachable`, `timeout`, `broken`, `client`.
     pub fn upstream(&self, after: Duration, error: Option<&str>) {
         match error {
-            Some(error) => self.0.upstream_errors.add(&[error]),
-            None => self.0.upstream_duration.observe(after.as_secs_f64()),
+            Some(error) => self.series.upstream_errors.add(&[error]),
+            None => self.series.upstream_duration.observe(after.as_secs_f64()),
         }
+    }
+
+    /// Whether requests go to an address of the upstream.
+    pub fn address_healthy(&self, address: &str, healthy: bool) {
+        self.series.of_addresses.healthy(address).set(healthy.into());
+    }
+
+    /// A connection to an address of the upstream could not be made.
+    pub fn address_failed(&self, address: &str) {
+        self.series.of_addresses.failures(address).inc();
+    }
+
+    /// A request without a body was sent again, since its connection was being closed.
+    pub fn repeated(&self) {
+        self.series.repeated.add(&[]);
     }
 
     /// A `discovery` document or the `keys` were fetched.
     pub fn fetched(&self, document: &str, well: bool) {
-        self.0.fetches.add(&[document, outcome(well)]);
+        self.series.fetches.add(&[document, outcome(well)]);
     }
 
     /// A verdict that waits for the audit's disk.
     pub fn queued(&self) -> Held {
-        Held::of(&self.0.audit_queue)
+        Held::of(&self.series.audit_queue)
     }
 
     /// A write of the audit: so many records are on disk now, or none when it failed.
     pub fn written(&self, records: Option<usize>, took: Duration) {
-        self.0.audit_commit_duration.observe(took.as_secs_f64());
-        self.0.audit_failing.set(records.is_none().into());
+        self.series.audit_commit_duration.observe(took.as_secs_f64());
+        self.series.audit_failing.set(records.is_none().into());
         match records {
-            Some(records) => self.0.audit_records.add_many(&[], records as u64),
-            None => self.0.audit_failures.add(&[]),
+            Some(records) => self.series.audit_records.add_many(&[], records as u64),
+            None => self.series.audit_failures.add(&[]),
+        }
+    }
+
+    /// The audit's store was opened again after a failure.
+    pub fn audit_is_back(&self) {
+        self.series.audit_failing.set(0);
+    }
+
+    /// What waits in the audit's spool: so many records and bytes, the first since then, in seconds since 1970; all 0 when nothing waits.
+    pub fn spooled(&self, records: u64, bytes: u64, since: i64) {
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        self.series.spooled_records.set(number(records));
+        self.series.spooled_bytes.set(number(bytes));
+        self.series.spooled_since.set(since);
+    }
+
+    /// The number of the audit's last record.
+    pub fn audit_head(&self, seq: u64) {
+        self.series.audit_head.store(seq, Ordering::Relaxed);
+    }
+
+    /// A sink of the audit begins behind the record with this number.
+    pub fn sink_begins(&self, sink: &str, at: u64) {
+        if let Some(series) = self.series.sinks.get(sink) {
+            series.begin(at);
+        }
+    }
+
+    /// A sink is done with the records up to this number; they were `delivered` or `missed`.
+    pub fn sink_came_to(&self, sink: &str, at: u64, outcome: &str) {
+        if let Some(series) = self.series.sinks.get(sink) {
+            series.come_to(at, outcome);
+        }
+    }
+
+    /// A delivery of a sink failed.
+    pub fn sink_failed(&self, sink: &str) {
+        if let Some(series) = self.series.sinks.get(sink) {
+            series.fail();
         }
     }
 
     /// A connection that was accepted.
     pub fn connected(&self) -> Held {
-        self.0.accepted.add(&["accepted"]);
-        Held::of(&self.0.connections)
+        self.series.accepted.add(&["accepted"]);
+        Held::of(&self.series.connections)
     }
 
     /// A connection that was one too many for its address.
     pub fn turned_away(&self) {
-        self.0.accepted.add(&["refused"]);
+        self.series.accepted.add(&["refused"]);
     }
 
     /// A TLS handshake that failed.
     pub fn handshake_failed(&self) {
-        self.0.handshakes.add(&[]);
+        self.series.handshakes.add(&[]);
     }
 
     /// A batch of spans went to the collector, or did not.
     pub fn exported(&self, well: bool) {
-        self.0.exports.add(&[outcome(well)]);
+        self.series.exports.add(&[outcome(well)]);
+    }
+
+    /// So many spans are lost: `queue_full`, `not_sent`.
+    pub fn spans_dropped(&self, reason: &str, count: usize) {
+        self.series.spans_dropped.add_many(&[reason], count as u64);
     }
 
     /// When the key of a kind began to sign, and when the next one will, in seconds since 1970.
     pub fn signing_key(&self, family: &str, since: i64, next: Option<i64>) {
         debug_assert!(FAMILIES.contains(&family), "{family} is not in the catalogue");
-        self.0.key_since.with_label_values(&[family]).set(since);
-        self.0
+        self.series.key_since.with_label_values(&[family]).set(since);
+        self.series
             .key_next
             .with_label_values(&[family])
             .set(next.unwrap_or_default());
@@ -302,73 +435,6 @@ impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Metrics")
     }
-}
-
-impl Held {
-    fn of(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-impl fmt::Debug for Held {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Held")
-    }
-}
-
-impl OfInterceptor {
-    fn count(&self, consultation: &Consultation) {
-        let effect = consultation.effect;
-        self.consults.add(&[decision(effect), decider(consultation.decided_by)]);
-        self.attempts.inc_by(consultation.attempts.into());
-        if consultation.attempts > 0 {
-            self.duration.observe(consultation.duration.as_secs_f64());
-        }
-        if consultation.failure.is_some() && effect == Effect::Allow {
-            self.fail_open.inc();
-        }
-    }
-}
-
-fn of_interceptors(registry: &Registry, known: &[(&str, Trigger)]) -> HashMap<String, OfInterceptor> {
-    let consults = the::CONSULTS.counters(registry);
-    let duration = the::CONSULT_DURATION.histograms(registry);
-    let attempts = the::CONSULT_ATTEMPTS.counters(registry);
-    let fail_open = the::FAIL_OPEN.counters(registry);
-    let breaker = the::BREAKER.gauges(registry);
-    let series = |(name, trigger): &(&str, Trigger)| {
-        let labels = [*name, trigger.as_str()];
-        let of = OfInterceptor {
-            consults: the::CONSULTS.tally_of(&consults, &labels),
-            duration: duration.with_label_values(&labels),
-            attempts: attempts.with_label_values(&labels),
-            fail_open: fail_open.with_label_values(&labels),
-            breaker: breaker.with_label_values(&labels),
-        };
-        ((*name).to_owned(), of)
-    };
-    known.iter().map(series).collect()
-}
-
-fn of_operations(registry: &Registry, known: &[&str]) -> HashMap<String, OfOperation> {
-    let answers = the::REQUESTS.counters(registry);
-    let duration = the::REQUEST_DURATION.histograms(registry);
-    let series = |name: &&str| {
-        let of = OfOperation {
-            answers: the::REQUESTS.tally_of(&answers, &[name]),
-            duration: duration.with_label_values(&[name]),
-        };
-        ((*name).to_owned(), of)
-    };
-    let own = [UNRECOGNISED, UNREADABLE, OWN];
-    known.iter().chain(&own).map(series).collect()
 }
 
 fn outcome(well: bool) -> &'static str {

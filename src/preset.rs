@@ -4,6 +4,7 @@ mod accounts;
 mod file;
 mod fit;
 mod overlap;
+mod routes;
 mod suspicion;
 mod way;
 mod written;
@@ -18,6 +19,7 @@ pub use self::{
     accounts::{Accounts, Call, Mark, Membership},
     fit::{Candidate, Fit, Seen},
     overlap::{Overlap, Verdict},
+    routes::Routes,
     suspicion::{Looks, Traits},
     way::{Area, Fate, Need, Outcome, Way},
 };
@@ -59,7 +61,7 @@ pub struct Preset {
     /// Paths on which `Upgrade: websocket` is let through (RFC 6455).
     pub websockets: Vec<Pattern>,
     /// What is recognised, the first match counts.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Routes,
     /// Ways that have no route of their own, for `tollgate coverage`.
     pub ways: Vec<Way>,
 }
@@ -155,13 +157,16 @@ impl Preset {
             }
         };
         preset.add(operator_routes)?;
-        for route in preset.routes.iter_mut().map(Arc::make_mut) {
-            for name in std::mem::take(&mut route.groups) {
-                if let Some(group) = preset.groups.get(&name) {
-                    route.join(group);
+        let groups = &preset.groups;
+        preset.routes.change(|rows| {
+            for route in rows.iter_mut().map(Arc::make_mut) {
+                for name in std::mem::take(&mut route.groups) {
+                    if let Some(group) = groups.get(&name) {
+                        route.join(group);
+                    }
                 }
             }
-        }
+        });
         Ok(preset)
     }
 
@@ -196,24 +201,25 @@ impl Preset {
         if base.is_empty() || base == "/" {
             return self;
         }
-        let paths = self.routes.iter_mut().map(|route| &mut Arc::make_mut(route).path);
-        let issuer = [&mut self.issuer.path, &mut self.issuer.discovery].into_iter();
-        for path in paths
-            .chain(issuer)
-            .chain(self.learn.values_mut().map(|l| &mut l.path))
-            .chain(&mut self.websockets)
-            .chain(self.accounts.iter_mut().flat_map(Accounts::paths))
-        {
+        let put = |path: &mut Pattern| {
             if path.discovered().is_none() {
                 *path = path.below(base);
             }
-        }
+        };
+        self.routes
+            .change(|rows| rows.iter_mut().for_each(|row| put(&mut Arc::make_mut(row).path)));
+        let issuer = [&mut self.issuer.path, &mut self.issuer.discovery].into_iter();
+        issuer
+            .chain(self.learn.values_mut().map(|l| &mut l.path))
+            .chain(&mut self.websockets)
+            .chain(self.accounts.iter_mut().flat_map(Accounts::paths))
+            .for_each(put);
         self
     }
 
     /// Leaves out the routes that are not in force.
     pub fn keeping(mut self, in_force: impl Fn(&Route) -> bool) -> Self {
-        self.routes.retain(|route| in_force(route));
+        self.routes.change(|rows| rows.retain(|route| in_force(route)));
         self
     }
 
@@ -224,13 +230,14 @@ impl Preset {
 
     /// Fills in the paths that come from the discovery document; routes whose endpoint it does not name are dropped.
     pub fn discovered(mut self, path_of: impl Fn(&str) -> Option<String>) -> Self {
-        self.routes.retain_mut(|route| {
+        let fill = |route: &mut Arc<Route>| {
             let Some(member) = route.path.discovered() else {
                 return true;
             };
             let found = path_of(member).and_then(|path| path.parse().ok());
             found.map(|path| Arc::make_mut(route).path = path).is_some()
-        });
+        };
+        self.routes.change(|rows| rows.retain_mut(fill));
         self
     }
 
@@ -243,7 +250,7 @@ impl Preset {
     /// The routes that fit method and path, in order. More than one, where signs in the body decide.
     pub fn candidates(&self, method: &str, path: &str) -> Vec<Candidate> {
         let mut found = Vec::new();
-        for route in self.routes.iter().filter(|route| route.takes(method)) {
+        for route in self.routes.near(path).filter(|route| route.takes(method)) {
             let Some(captures) = route.path.captures(path) else {
                 continue;
             };
@@ -265,9 +272,10 @@ impl Preset {
             route.check().map_err(|wrong| wrong.below(&here))?;
             self.check(route).map_err(|wrong| wrong.below(&here))?;
         }
-        self.routes
-            .retain(|route| operator_routes.iter().all(|own| own.name != route.name));
-        self.routes.splice(0..0, operator_routes.iter().cloned().map(Arc::new));
+        self.routes.change(|rows| {
+            rows.retain(|route| operator_routes.iter().all(|own| own.name != route.name));
+            rows.splice(0..0, operator_routes.iter().cloned().map(Arc::new));
+        });
         Ok(())
     }
 

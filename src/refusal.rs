@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
     header::{
-        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, VARY,
+        ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, VARY,
         WWW_AUTHENTICATE,
     },
 };
@@ -22,6 +22,8 @@ use crate::{
 
 /// The sentence for the caller where the cause is not theirs to know.
 const GENERAL: &str = "The request could not be completed. Please try again later or contact your administrator.";
+/// Seconds.
+const AGAIN_AFTER: &str = "1";
 const NOT_ALLOWED: &str = "This request is not allowed. Please contact your administrator.";
 
 /// Whose doing it is that the request ends here.
@@ -37,6 +39,8 @@ pub enum Fault {
     Upstream,
     /// Tollgate itself cannot do its work.
     Ourselves,
+    /// More is under way than may be.
+    Overloaded,
 }
 
 /// A request's end before its time.
@@ -93,6 +97,7 @@ impl Fault {
             Self::Client => "client",
             Self::Upstream => "upstream",
             Self::Ourselves => "ourselves",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -163,6 +168,16 @@ impl Refusal {
             GENERAL,
         )
         .detail(detail)
+    }
+
+    /// More is under way than may be: 503, and when to come again (RFC 9110 §10.2.3).
+    pub fn overloaded(detail: impl Into<String>) -> Self {
+        let mut refusal = Self::ourselves(detail);
+        refusal.fault = Fault::Overloaded;
+        refusal
+            .headers
+            .push((RETRY_AFTER, HeaderValue::from_static(AGAIN_AFTER)));
+        refusal
     }
 
     /// Takes over what a browser needs from the answer that this one replaces (CORS).
@@ -278,7 +293,7 @@ impl Refusal {
         let title = match self.fault {
             Fault::Denied | Fault::FailedClosed => "Not allowed",
             Fault::Client => "This request cannot be taken",
-            Fault::Upstream | Fault::Ourselves => "Something went wrong",
+            Fault::Upstream | Fault::Ourselves | Fault::Overloaded => "Something went wrong",
         };
         page.response(self.status, title, &self.message, occasion)
     }
@@ -286,7 +301,7 @@ impl Refusal {
     fn own(&self, denial: &Denial, occasion: &Occasion<'_>) -> Response<Body> {
         let status = match self.fault {
             Fault::Denied | Fault::FailedClosed => StatusCode::from_u16(denial.status).unwrap_or(self.status),
-            Fault::Client | Fault::Upstream | Fault::Ourselves => self.status,
+            Fault::Client | Fault::Upstream | Fault::Ourselves | Fault::Overloaded => self.status,
         };
         json_response(status, &route::fill(&denial.body, &self.text(occasion)))
     }
@@ -300,40 +315,25 @@ impl Refusal {
         } = *occasion;
         let reason = &*one_line(self.reason());
         let (error, status) = (self.error.as_str(), status.as_u16());
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id,
+                    method,
+                    path,
+                    status,
+                    error,
+                    reason,
+                    "refused {method} {path}: {reason}"
+                )
+            };
+        }
         match self.fault {
-            Fault::Denied | Fault::Client => {
-                tracing::info!(
-                    request_id,
-                    method,
-                    path,
-                    status,
-                    error,
-                    reason,
-                    "refused {method} {path}: {reason}"
-                );
-            }
-            Fault::FailedClosed | Fault::Upstream => {
-                tracing::warn!(
-                    request_id,
-                    method,
-                    path,
-                    status,
-                    error,
-                    reason,
-                    "refused {method} {path}: {reason}"
-                );
-            }
-            Fault::Ourselves => {
-                tracing::error!(
-                    request_id,
-                    method,
-                    path,
-                    status,
-                    error,
-                    reason,
-                    "refused {method} {path}: {reason}"
-                );
-            }
+            Fault::Denied | Fault::Client => line!(info),
+            // A line for each would be one more load; the first of a while is warned about where it is shed.
+            Fault::Overloaded => line!(debug),
+            Fault::FailedClosed | Fault::Upstream => line!(warn),
+            Fault::Ourselves => line!(error),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! A route is one `[[route]]` of a preset or of `proxy.toml`; both are written in the same language.
 
+mod index;
 mod pattern;
 mod sign;
 mod source;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 pub use self::{
+    index::Index,
     pattern::{Captures, Pattern},
     sign::{Mark, Sign},
     source::{Source, Sources},

@@ -1,38 +1,38 @@
-//! The composition root: a configuration becomes a running proxy, which ends when it is told to.
+//! The composition root: a configuration becomes a running proxy, another one takes its place, and it ends when it is told to.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc};
+mod build;
+mod front;
 
-use http::{HeaderMap, StatusCode};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-};
+use std::{net::SocketAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::{
+    build::{Before, build},
+    front::{Bound, Front, Place},
+};
 use crate::{
-    audit::Audit,
     clock::Clock,
     config::{Config, ConfigErrors},
-    dashboard::{self, Dashboard, Installation},
-    exchange::Outside,
-    gate::{Gate, Parts},
-    geo::Geo,
-    interceptor::Interceptors,
-    listen::{self, Listener},
-    metrics::{Known, Metrics},
+    dashboard::{self, Dashboard, Ended, Installation, Reloading},
+    gate::Gate,
+    lifecycle::{Lifecycle, Signals},
+    listen::Settings,
     misconfigured::Misconfigured,
-    refusal::Page,
-    telemetry::Telemetry,
-    upstream::{RelyingParties, ServiceAccount, Upstream},
+    supervisor,
 };
 
 /// A proxy that serves.
 pub struct Running {
-    /// The address that it listens on, with its port.
+    /// The address that it listened on first, with its port.
     pub address: SocketAddr,
-    /// The address of the dashboard, with its port.
+    /// The first address of the dashboard, with its port.
     pub admin: SocketAddr,
-    gate: Arc<Gate>,
+    gate: Arc<ArcSwap<Gate>>,
+    reloading: Reloading,
     stop: CancellationToken,
     serving: JoinHandle<()>,
 }
@@ -40,7 +40,12 @@ pub struct Running {
 impl Running {
     /// The metrics as they are now, in Prometheus' text format.
     pub fn metrics(&self) -> String {
-        self.gate.scrape()
+        self.gate.load().scrape()
+    }
+
+    /// The way to load the configuration again.
+    pub fn reloading(&self) -> &Reloading {
+        &self.reloading
     }
 
     /// Stops taking connections, lets requests in flight finish, and closes the audit.
@@ -51,16 +56,13 @@ impl Running {
         }
     }
 
-    /// Serves until SIGTERM or SIGINT, then stops as above.
-    pub async fn until_signal(self) -> io::Result<()> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    /// Serves until a signal says that it is to end, then stops as above.
+    pub(crate) async fn until(self, signals: Signals) {
+        supervisor::ready(&format!("on {}, the dashboard on {}", self.address, self.admin));
+        signals.end(&self.reloading).await;
+        supervisor::stopping();
         tracing::info!("stopping: no more connections are taken, requests in flight finish");
         self.stop().await;
-        Ok(())
     }
 }
 
@@ -69,16 +71,10 @@ impl Running {
 /// # Errors
 /// Whatever cannot be built, each with its place in the configuration. Nothing was started then.
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigErrors> {
-    let gate = build(config, clock.clone()).map_err(|findings| config.errors(&findings))?;
     let stop = CancellationToken::new();
-    let fronts = match Fronts::bind(config, &gate, clock, &stop).await {
-        Ok(fronts) => fronts,
-        Err(findings) => {
-            gate.drain().await;
-            return Err(config.errors(&findings));
-        }
-    };
-    let (address, admin) = (fronts.address, fronts.admin);
+    let (lifecycle, reloading) = Lifecycle::new(config, clock.clone());
+    let server = Server::start(Arc::new(config.clone()), clock, &stop, reloading.clone()).await?;
+    let (address, admin) = (server.public.address, server.admin.address);
     tracing::info!(
         %address,
         admin.address = %admin,
@@ -91,221 +87,219 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, ConfigError
         config.listen.public_url,
         config.upstream.url,
     );
-    let serving = tokio::spawn(fronts.serve(Arc::clone(&gate), stop.clone()));
+    let gate = Arc::clone(&server.gate);
+    let serving = tokio::spawn(lifecycle.run(server, stop.clone()));
     Ok(Running {
         address,
         admin,
         gate,
+        reloading,
         stop,
         serving,
     })
 }
 
-/// Both listeners, bound, and what the second one serves.
-struct Fronts {
-    listener: Listener,
-    address: SocketAddr,
-    admin_listener: Listener,
-    admin: SocketAddr,
-    dashboard: Dashboard,
+/// What serves now: one configuration, and everything that was made of it. Requests take the gate when they come and keep it to
+/// their end.
+pub(crate) struct Server {
+    config: Arc<Config>,
+    clock: Clock,
+    started: Timestamp,
+    gate: Arc<ArcSwap<Gate>>,
+    dashboard: Arc<ArcSwap<Dashboard>>,
+    public: Front,
+    admin: Front,
+    stop: CancellationToken,
+    reloading: Reloading,
+    ended: Ended,
 }
 
-impl Fronts {
-    async fn bind(
-        config: &Config,
-        gate: &Arc<Gate>,
+/// A configuration that is ready to take the place of another: nothing can go wrong any more.
+pub(crate) struct Ready {
+    config: Arc<Config>,
+    gate: Arc<Gate>,
+    dashboard: Dashboard,
+    public: Place,
+    admin: Place,
+}
+
+impl Server {
+    async fn start(
+        config: Arc<Config>,
         clock: Clock,
-        stopping: &CancellationToken,
-    ) -> Result<Self, Vec<Misconfigured>> {
-        let (listener, address) = bound(&config.listen, &config.base)
-            .await
-            .map_err(|finding| vec![finding])?;
-        let settings = listen::Settings::at(config.admin.address, config.admin.tls.clone());
-        let of_admin = |mut finding: Misconfigured| {
-            finding.key = finding.key.replacen("listen.", "admin.", 1);
-            vec![finding]
+        stop: &CancellationToken,
+        reloading: Reloading,
+    ) -> Result<Self, ConfigErrors> {
+        let wrong = |findings: Vec<Misconfigured>| config.errors(&findings);
+        let gate = build(&config, clock.clone(), None).map_err(wrong)?;
+        let (started, ended) = (clock.now(), Ended::default());
+        let fronts = async {
+            let public = Bound::bind(&config.listen, &config.base, "listen.").await?;
+            let admin = Bound::bind(&admin_settings(&config), &config.base, "admin.").await?;
+            let about = About {
+                address: public.address,
+                started,
+                stop,
+                reloading: &reloading,
+                ended: &ended,
+            };
+            let dashboard = dashboard(&config, &gate, clock.clone(), &about)?;
+            Ok((public, admin, dashboard))
         };
-        let (admin_listener, admin) = bound(&settings, &config.base).await.map_err(of_admin)?;
-        let (lines, own) = (config.clone(), &config.routes);
-        let parts = dashboard::Parts {
-            gate: gate.preview(),
-            installation: Installation {
-                environment: config.environment.clone(),
-                file: config.file().to_owned(),
-                revision: config.revision.clone(),
-                public_url: config.listen.public_url.clone(),
-                address: address.to_string(),
-                upstream: config.upstream.url.clone(),
-                preset: config.upstream.preset.clone(),
-                own_routes: own.iter().map(|route| route.name.clone()).collect(),
-                origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
-            },
-            audit: config.audit.clone(),
-            test: config.test.clone(),
-            base: config.base.clone(),
-            secret: config
-                .tokens
-                .capsule_secret
-                .read(&config.base)
-                .map_err(|e| vec![Misconfigured::new("tokens.capsule_secret", e.to_string())])?,
-            clock,
-            stopping: stopping.clone(),
+        let (public, admin, dashboard) = match fronts.await {
+            Ok(fronts) => fronts,
+            Err(findings) => {
+                gate.drain().await;
+                return Err(wrong(findings));
+            }
         };
-        let dashboard = Dashboard::build(&config.admin, parts)?;
+        gate.metrics
+            .applied(&config.environment, &config.revision, started.as_second());
+        let gate = Arc::new(ArcSwap::new(gate));
+        let dashboard = Arc::new(ArcSwap::from_pointee(dashboard));
+        let public = {
+            let (current, metrics) = (Arc::clone(&gate), gate.load().metrics.clone());
+            Front::open(public, metrics, move |request, peer| {
+                current.load_full().serve(request, peer)
+            })
+        };
+        let admin = {
+            let current = Arc::clone(&dashboard);
+            Front::open(admin, crate::metrics::Metrics::default(), move |request, peer| {
+                Dashboard::clone(&current.load()).serve(request, peer)
+            })
+        };
         Ok(Self {
-            listener: listener.counted(gate.metrics.clone()),
-            address,
-            admin_listener,
-            admin,
+            config,
+            clock,
+            started,
+            gate,
             dashboard,
+            public,
+            admin,
+            stop: stop.clone(),
+            reloading,
+            ended,
         })
     }
 
-    /// Serves until told to stop. The dashboard goes last, so that it can be watched how the rest ends.
-    async fn serve(self, gate: Arc<Gate>, stop: CancellationToken) {
-        let (line, dashboard, drained) = (Arc::clone(&gate), self.dashboard, CancellationToken::new());
-        let shown = tokio::spawn(self.admin_listener.serve(
-            move |request, peer| dashboard.clone().serve(request, peer),
-            drained.clone(),
-        ));
-        self.listener
-            .serve(move |request, peer| Arc::clone(&line).serve(request, peer), stop)
-            .await;
-        gate.drain().await;
-        drained.cancel();
-        if let Err(e) = shown.await {
-            tracing::error!(error = %e, "the dashboard ended early: {e}");
-        }
+    /// The configuration that is served.
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The gate that is served.
+    pub(crate) fn gate(&self) -> Arc<Gate> {
+        self.gate.load_full()
+    }
+
+    /// Builds everything of another configuration; nothing changes yet.
+    ///
+    /// # Errors
+    /// Whatever cannot be built.
+    pub(crate) async fn prepare(&self, config: Arc<Config>) -> Result<Ready, Vec<Misconfigured>> {
+        let before = Before {
+            config: Arc::clone(&self.config),
+            gate: self.gate(),
+        };
+        let (building, clock) = (Arc::clone(&config), self.clock.clone());
+        // Keys and certificates are read and judged: requests do not wait for that.
+        let built = tokio::task::spawn_blocking(move || build(&building, clock, Some(&before))).await;
+        let gate = built.unwrap_or_else(|e| Err(vec![Misconfigured::new("", format!("building it failed: {e}"))]))?;
+        let public = self.public.place(&config.listen, &config.base, "listen.").await?;
+        let admin = self
+            .admin
+            .place(&admin_settings(&config), &config.base, "admin.")
+            .await?;
+        let about = About {
+            address: public.address(),
+            started: self.started,
+            stop: &self.stop,
+            reloading: &self.reloading,
+            ended: &self.ended,
+        };
+        let dashboard = dashboard(&config, &gate, self.clock.clone(), &about)?;
+        Ok(Ready {
+            config,
+            gate,
+            dashboard,
+            public,
+            admin,
+        })
+    }
+
+    /// Puts it in the place of what is served. Requests in flight finish where they began.
+    pub(crate) fn apply(&mut self, ready: Ready) {
+        let since = self.clock.now().as_second();
+        ready
+            .gate
+            .metrics
+            .applied(&ready.config.environment, &ready.config.revision, since);
+        self.config = ready.config;
+        self.gate.store(ready.gate);
+        self.dashboard.store(Arc::new(ready.dashboard));
+        self.public.take(ready.public);
+        self.admin.take(ready.admin);
+    }
+
+    /// Lets requests in flight finish, and closes everything. The dashboard goes last, so that it can be watched how the rest ends.
+    pub(crate) async fn end(self) {
+        self.public.close().await;
+        self.gate.load_full().drain().await;
+        self.admin.close().await;
     }
 }
 
-/// A listener and its address with the port that it got.
-async fn bound(settings: &listen::Settings, base: &Path) -> Result<(Listener, SocketAddr), Misconfigured> {
-    let listener = Listener::bind(settings, base).await?;
-    let address = listener
-        .local_addr()
-        .map_err(|e| Misconfigured::new("listen.address", format!("the socket has no address: {e}")))?;
-    Ok((listener, address))
+/// What the dashboard tells of the process.
+struct About<'a> {
+    address: SocketAddr,
+    started: Timestamp,
+    stop: &'a CancellationToken,
+    reloading: &'a Reloading,
+    ended: &'a Ended,
 }
 
-/// All parts of the gate, or all that is wrong with their settings.
-fn build(config: &Config, clock: Clock) -> Result<Arc<Gate>, Vec<Misconfigured>> {
-    let base = &config.base;
-    let mut findings = Vec::new();
-    let listen = &config.listen;
-    let outside = keep(
-        &mut findings,
-        Outside::new(&listen.public_url, &listen.names, &listen.trusted_proxies),
-    );
-    let preset = keep(&mut findings, config.preset());
-    let metrics = Metrics::new(&Known {
-        environment: &config.environment,
-        revision: &config.revision,
-        interceptors: config
-            .interceptors
-            .iter()
-            .map(|settings| (settings.name.as_str(), settings.trigger))
-            .collect(),
-        operations: preset
-            .iter()
-            .flat_map(|preset| &preset.routes)
-            .map(|route| route.name.as_str())
-            .collect(),
-    });
-    let upstream = Upstream::new(&config.upstream, base).map(|upstream| upstream.counted(metrics.clone()));
-    let upstream = keep(&mut findings, upstream);
-    let reissuer = keep(&mut findings, config.tokens.reissuer(base));
-    let service_account = match (&config.upstream.service_account, &outside, &upstream, &preset) {
-        (Some(settings), Some(outside), Some(upstream), Some(preset)) => {
-            let mut headers = HeaderMap::new();
-            outside.stamp(&mut headers, None);
-            let accounts = preset.clone().below(upstream.base_path()).accounts;
-            keep(
-                &mut findings,
-                ServiceAccount::new(settings, accounts.as_ref(), upstream, headers, base),
-            )
-        }
-        _ => None,
-    };
-    let certificate_header = keep(&mut findings, config.upstream.client_certificate_header.header());
-    let geo = keep(&mut findings, Geo::open(&config.geo, base));
-    let telemetry = Telemetry::start(&config.telemetry, &config.environment, base, metrics.clone());
-    let telemetry = keep(&mut findings, telemetry);
-    let page = match &config.denial.page {
-        Some(path) => keep(&mut findings, Page::read(&base.join(path))),
-        None => Some(Page::default()),
-    };
-    let relying_parties = match RelyingParties::build(&config.logouts, config.upstream.ca.as_deref(), base) {
-        Ok(parties) => Some(parties),
-        Err(wrong) => {
-            findings.extend(wrong);
-            None
-        }
-    };
-    let interceptors = match Interceptors::build(&config.interceptors, config.consult_budget, base, clock.clone()) {
-        Ok(interceptors) => Some(interceptors),
-        Err(wrong) => {
-            findings.extend(wrong);
-            None
-        }
-    };
-    let (
-        Some(outside),
-        Some(upstream),
-        Some(preset),
-        Some(reissuer),
-        Some(page),
-        Some(interceptors),
-        Some(relying_parties),
-        Some(certificate_header),
-    ) = (
-        outside,
-        upstream,
-        preset,
-        reissuer,
-        page,
-        interceptors,
-        relying_parties,
-        certificate_header,
-    )
-    else {
-        return Err(findings);
-    };
-    if !findings.is_empty() {
-        return Err(findings);
-    }
-    // Last, since it takes the lock of the store.
-    let audit =
-        Audit::open_counted(&config.audit, base, clock.clone(), metrics.clone()).map_err(|finding| vec![finding])?;
-    Ok(Gate::new(Parts {
-        environment: config.environment.clone(),
-        outside,
-        preset: preset.below(upstream.base_path()),
-        upstream,
-        interceptors,
-        reissuer,
-        audit,
+fn dashboard(
+    config: &Arc<Config>,
+    gate: &Arc<Gate>,
+    clock: Clock,
+    about: &About<'_>,
+) -> Result<Dashboard, Vec<Misconfigured>> {
+    let lines = Arc::clone(config);
+    let secrets = config
+        .tokens
+        .capsule_secrets(&config.base)
+        .map_err(|wrong| vec![wrong])?;
+    // The oldest, so that a new one does not end anybody's session.
+    let secret = secrets.into_iter().next().map(|timed| timed.secret);
+    let secret = secret.ok_or_else(|| vec![Misconfigured::new("tokens.capsule_secret", "there is none")])?;
+    let parts = dashboard::Parts {
+        gate: gate.preview(),
+        installation: Installation {
+            environment: config.environment.clone(),
+            file: config.file().to_owned(),
+            revision: config.revision.clone(),
+            public_url: config.listen.public_url.clone(),
+            address: about.address.to_string(),
+            upstream: config.upstream.url.clone(),
+            preset: config.upstream.preset.clone(),
+            own_routes: config.routes.iter().map(|route| route.name.clone()).collect(),
+            origin: Box::new(move |key| lines.origin(key).map(|origin| origin.to_string())),
+            description: serde_json::to_value(config.description()).unwrap_or_default(),
+        },
+        audit: config.audit.clone(),
+        test: config.test.clone(),
+        base: config.base.clone(),
+        secret,
         clock,
-        denied: StatusCode::from_u16(config.denial.status).unwrap_or(StatusCode::BAD_REQUEST),
-        page,
-        learn: config.upstream.learn,
-        signup_attributes: config.upstream.signup_attributes.clone(),
-        require_reissued: config.tokens.require_reissued,
-        egress: config.upstream.egress,
-        upstream_keys: config.jwks.upstream_keys,
-        relying_parties,
-        opaque: config.tokens.opaque,
-        audience: config.tokens.audience.clone(),
-        warn_size: config.tokens.warn_size,
-        certificate_header,
-        geo: geo.unwrap_or_default(),
-        service_account,
-        late_signup: config.upstream.late_signup,
-        metrics,
-        telemetry: telemetry.unwrap_or_default(),
-    }))
+        started: about.started,
+        stopping: about.stop.clone(),
+        reloading: about.reloading.clone(),
+        ended: about.ended.clone(),
+    };
+    Dashboard::build(&config.admin, parts)
 }
 
-fn keep<T>(findings: &mut Vec<Misconfigured>, built: Result<T, Misconfigured>) -> Option<T> {
-    built.map_err(|finding| findings.push(finding)).ok()
+fn admin_settings(config: &Config) -> Settings {
+    Settings::at(config.admin.address, config.admin.tls.clone())
 }

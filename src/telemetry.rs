@@ -2,6 +2,7 @@
 //! waited for.
 
 mod collector;
+mod queue;
 mod settings;
 mod span;
 
@@ -14,7 +15,10 @@ use opentelemetry_sdk::{
     trace::{BatchConfigBuilder, BatchSpanProcessor, SpanProcessor},
 };
 
-use self::collector::Collector;
+use self::{
+    collector::Collector,
+    queue::{Counting, Waiting},
+};
 pub use self::{
     settings::{Otlp, Settings},
     span::{Parent, Span},
@@ -26,7 +30,8 @@ use crate::{metrics::Metrics, misconfigured::Misconfigured};
 pub struct Telemetry(Option<Arc<Sink>>);
 
 struct Sink {
-    processor: BatchSpanProcessor,
+    waiting: Waiting,
+    processor: Arc<BatchSpanProcessor>,
     scope: InstrumentationScope,
     sample: f64,
 }
@@ -44,7 +49,7 @@ impl Telemetry {
         let sample = otlp.sample()?;
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Collector::new(otlp, base, metrics)?)
+            .with_http_client(Collector::new(otlp, base, metrics.clone())?)
             .with_endpoint(otlp.url()?.to_string())
             .with_protocol(Protocol::HttpBinary)
             .with_timeout(TIMEOUT)
@@ -55,6 +60,8 @@ impl Telemetry {
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(DELAY)
             .build();
+        let waiting = Waiting::up_to(QUEUE, metrics);
+        let exporter = Counting::new(exporter, waiting.clone());
         let mut processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
         let resource = Resource::builder_empty()
             .with_service_name(env!("CARGO_PKG_NAME"))
@@ -68,7 +75,8 @@ impl Telemetry {
             .with_version(env!("CARGO_PKG_VERSION"))
             .build();
         Ok(Self(Some(Arc::new(Sink {
-            processor,
+            waiting,
+            processor: Arc::new(processor),
             scope,
             sample,
         }))))
@@ -90,7 +98,9 @@ impl Telemetry {
     /// Puts a span that has ended into the queue; drops it when that is full.
     pub fn record(&self, span: Span) {
         let Some(sink) = &self.0 else { return };
-        sink.processor.on_end(span.into_data(sink.scope.clone()));
+        if sink.waiting.admit() {
+            sink.processor.on_end(span.into_data(sink.scope.clone()));
+        }
     }
 
     /// Sends what is queued, or gives up after a few seconds.
@@ -100,6 +110,15 @@ impl Telemetry {
         if !matches!(closed, Ok(Ok(()))) {
             tracing::warn!("the last spans did not reach the collector");
         }
+    }
+}
+
+/// Sends what is queued when nobody can record any more: after a reload with another collector.
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let processor = Arc::clone(&self.processor);
+        // It waits for the collector. One that was closed has nothing to say.
+        std::thread::spawn(move || processor.shutdown_with_timeout(LAST_WORDS));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -105,12 +106,70 @@ pub struct Consultation {
     pub warnings: Vec<String>,
     /// The last attempt's HTTP status, when there was one.
     pub status: Option<u16>,
-    /// How many times the endpoint was called; 0 when the breaker or the cap spoke.
-    pub attempts: u32,
+    /// The calls of the endpoint, in order; none when the breaker or the cap spoke.
+    pub attempts: Vec<Attempt>,
     /// From the first attempt's start to the end of the last.
     pub duration: Duration,
     /// The answer's body as JSON, when it was read and parsed.
     pub answer: Option<Value>,
+    /// Of an ALLOW that cannot be taken, the claims that are to blame.
+    pub refused: Vec<RefusedClaim>,
+}
+
+impl Consultation {
+    /// How many times the endpoint was called.
+    pub fn calls(&self) -> u32 {
+        u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// One call of an endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// When it began, on the wall clock.
+    pub started: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// The HTTP status, when there was one.
+    pub status: Option<u16>,
+    /// What went wrong; `None` when its answer was taken.
+    pub failure: Option<Failure>,
+}
+
+/// A claim that an interceptor may not set as it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedClaim {
+    /// The member of `response` that it stands in.
+    pub member: ClaimsMember,
+    /// Its name.
+    pub name: String,
+    /// Why it is not taken, as what one says of it: `may not be set by an interceptor`. Shows no value.
+    pub why: String,
+}
+
+/// The members of `response` that hold claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimsMember {
+    /// `claims`, for both tokens.
+    Both,
+    /// `access_token.claims`.
+    AccessToken,
+    /// `id_token.claims`.
+    IdToken,
+}
+
+impl ClaimsMember {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Both, Self::AccessToken, Self::IdToken];
+
+    /// Where the claims stand in an answer (RFC 6901).
+    pub fn pointer(self) -> &'static str {
+        match self {
+            Self::Both => "/response/claims",
+            Self::AccessToken => "/response/access_token/claims",
+            Self::IdToken => "/response/id_token/claims",
+        }
+    }
 }
 
 /// What one interceptor's part came to.

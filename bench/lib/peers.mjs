@@ -52,13 +52,14 @@ function envoy(name, core, place) {
   return new Program(name, core, 'envoy', ['-c', file, '--concurrency', '1', '--log-level', 'warn', '--disable-hot-restart'], place);
 }
 
-/** A Tollgate with keys and an audit of its own; `further` is added to its proxy.toml. */
-function tollgate(core, { further = '', verdict = 'allow', ...place }) {
+/** A Tollgate with keys and an audit of its own; `further` is added to its proxy.toml, `put` puts something into its folder. */
+function tollgate(core, { further = '', verdict = 'allow', put, ...place }) {
   const run = join(place.run, `tollgate-${randomBytes(3).toString('hex')}`);
   mkdirSync(run);
   writeFileSync(join(run, 'hook.key'), `whsec_${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
   const file = filled('peers/tollgate.toml', { ...place, verdict }, join(run, 'proxy.toml'));
   writeFileSync(file, further, { flag: 'a' });
   execFileSync(tollgateBinary, ['keys', 'init', '--config', file], { stdio: 'ignore' });
+  put?.(run);
   return new Program('tollgate', core, tollgateBinary, ['run', '--config', file], { run });
 }

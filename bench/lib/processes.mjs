@@ -1,10 +1,11 @@
 // Programs that are measured: started on one core, looked at through /proc, ended by their pid.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { createWriteStream, readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 
 const ticks = Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 const running = new Set();
@@ -13,6 +14,7 @@ const running = new Set();
 export class Program {
   constructor(name, core, command, args, { run, env } = {}) {
     this.name = name;
+    this.run = run;
     const log = createWriteStream(join(run, `${name}.log`));
     this.child = spawn('taskset', ['-c', String(core), command, ...args], { cwd: run, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
     this.child.stdout.pipe(log);
@@ -29,6 +31,12 @@ export class Program {
   /** Resident memory of all its processes, in bytes. */
   memory() {
     return this.#pids().reduce((sum, pid) => sum + Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024, 0);
+  }
+
+  /** Has perf look at it for so many seconds; a build with symbols and frame pointers has the best view. */
+  async profile(seconds) {
+    const file = join(this.run, `${this.name}-${this.child.pid}.perf`);
+    await promisify(execFile)('perf', ['record', '-q', '-F', '997', '-g', '-p', this.#pids().join(), '-o', file, '--', 'sleep', String(seconds)]);
   }
 
   async stop() {

@@ -8,9 +8,12 @@ use ring::digest;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Hash([u8; 32]);
 
-/// A place in the chain and its hash. Written `SEQ:HASH`; kept outside the store, it proves that nothing up to it was cut off or rewritten.
+/// A place in a chain and its hash. Written `SEQ:HASH`, or `CHAIN.SEQ:HASH` where a store has several chains; kept outside the store, it
+/// proves that nothing up to it was cut off or rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
+    /// The chain's number; 0 for the only chain of a file.
+    pub chain: u32,
     /// The record's number; 0 before the first.
     pub seq: u64,
     /// The record's hash.
@@ -21,6 +24,15 @@ impl Hash {
     /// The hash before the first record: SHA-256 of a fixed text.
     pub fn genesis() -> Self {
         Self::over(&[b"tollgate audit chain 1"])
+    }
+
+    /// The hash before the first record of a chain with a number: as [`Hash::genesis`], with the number in decimal digits behind a line break.
+    /// So no chain can pass for another.
+    pub fn genesis_of(chain: u32) -> Self {
+        match chain {
+            0 => Self::genesis(),
+            _ => Self::over(&[b"tollgate audit chain 1\n", chain.to_string().as_bytes()]),
+        }
     }
 
     /// The hash of a record: SHA-256 over the 32 bytes of the hash before it, then the record's text as it is stored.
@@ -87,18 +99,33 @@ impl FromStr for Hash {
 }
 
 impl Head {
-    /// The head of a store without records.
+    /// The head of a file without records.
     pub fn genesis() -> Self {
+        Self::genesis_of(0)
+    }
+
+    /// The head of a chain without records.
+    pub fn genesis_of(chain: u32) -> Self {
         Self {
+            chain,
             seq: 0,
-            hash: Hash::genesis(),
+            hash: Hash::genesis_of(chain),
+        }
+    }
+
+    /// The head with this record's text behind it.
+    pub(super) fn follow(self, body: &str) -> Self {
+        Self {
+            seq: self.seq + 1,
+            hash: self.hash.link(body),
+            ..self
         }
     }
 }
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.seq, self.hash)
+        write!(f, "{}:{}", place(self.chain, self.seq), self.hash)
     }
 }
 
@@ -106,12 +133,30 @@ impl FromStr for Head {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = "a head is written `SEQ:HASH`, as `tollgate audit verify` prints it";
-        let (seq, hash) = text.split_once(':').ok_or(wrong)?;
+        let wrong = "a head is written `SEQ:HASH` or `CHAIN.SEQ:HASH`, as `tollgate audit verify` prints it";
+        let (place, hash) = text.split_once(':').ok_or(wrong)?;
+        let (chain, seq) = read_place(place).ok_or(wrong)?;
         Ok(Self {
-            seq: seq.parse().map_err(|_| wrong)?,
+            chain,
+            seq,
             hash: hash.parse().map_err(|e| format!("{wrong}: {e}"))?,
         })
+    }
+}
+
+/// How a record's place is written: its number, behind the chain's number where there are several.
+pub(super) fn place(chain: u32, seq: u64) -> String {
+    match chain {
+        0 => seq.to_string(),
+        _ => format!("{chain}.{seq}"),
+    }
+}
+
+/// The chain and the number that [`place`] wrote; chain 0 where it names none.
+pub(super) fn read_place(text: &str) -> Option<(u32, u64)> {
+    match text.split_once('.') {
+        None => Some((0, text.parse().ok()?)),
+        Some((chain, seq)) => Some((chain.parse().ok().filter(|chain| *chain > 0)?, seq.parse().ok()?)),
     }
 }
 
@@ -136,15 +181,19 @@ mod tests {
 
     #[test]
     fn a_head_reads_as_it_prints() {
-        let head = Head {
-            seq: 7,
-            hash: Hash::genesis().link("x"),
-        };
-        assert_eq!(head.to_string().parse::<Head>().unwrap(), head);
+        for chain in [0, 3] {
+            let head = Head {
+                chain,
+                seq: 7,
+                hash: Hash::genesis_of(chain).link("x"),
+            };
+            assert_eq!(head.to_string().parse::<Head>().unwrap(), head);
+        }
         for wrong in [
             "",
             "7",
             "7:",
+            &format!("0.7:{}", "0".repeat(64)),
             "x:00",
             &format!("7:{}", "g".repeat(64)),
             &format!("7:{}", "é".repeat(32)),

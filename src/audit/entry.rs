@@ -1,14 +1,18 @@
 //! What the gate hands in.
 
-use std::{net::IpAddr, str::FromStr};
+mod claims;
 
+use std::{net::IpAddr, str::FromStr, time::Duration};
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use self::claims::{ClaimChanges, ClaimNames, Refused};
 use super::retention::Removed;
 use crate::{
     event::{Context, Event, Trigger},
-    verdict::{Consultation, DecidedBy, Effect, Verdict},
+    verdict::{Attempt, ClaimsMember, Consultation, DecidedBy, Effect, Failure, Verdict},
 };
 
 /// What a record is about.
@@ -108,13 +112,16 @@ pub struct Entry {
     /// How long that took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// Each of those calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Call>,
     /// The event that was sent, or would have been.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Value>,
     /// The answer that came back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
-    /// The names of the claims that were added and replaced.
+    /// The names of the claims that were added, replaced and refused.
     #[serde(default, skip_serializing_if = "ClaimChanges::is_empty")]
     pub claims: ClaimChanges,
     /// Warnings of the endpoint and our own.
@@ -150,28 +157,19 @@ pub struct Fault {
     pub detail: String,
 }
 
-/// The names of changed claims, by token.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClaimChanges {
-    /// Those of the access token.
-    #[serde(skip_serializing_if = "ClaimNames::is_empty")]
-    pub access_token: ClaimNames,
-    /// Those of the ID token.
-    #[serde(skip_serializing_if = "ClaimNames::is_empty")]
-    pub id_token: ClaimNames,
-}
-
-/// The names of one token's changed claims.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ClaimNames {
-    /// The upstream's token had no such claim.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub added: Vec<String>,
-    /// The upstream's token had another value.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub replaced: Vec<String>,
+/// One call of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// When it began.
+    pub time: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// The HTTP status, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong; absent when its answer was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Fault>,
 }
 
 impl Entry {
@@ -198,6 +196,7 @@ impl Entry {
             status: None,
             attempts: None,
             duration_ms: None,
+            calls: Vec::new(),
             event: None,
             answer: None,
             claims: ClaimChanges::default(),
@@ -211,20 +210,25 @@ impl Entry {
     /// The record of one interceptor's part in a verdict on `event`.
     pub fn of_consult(event: &Event, consultation: &Consultation) -> Self {
         let additions = &consultation.additions;
+        let refused = |members: &[ClaimsMember]| {
+            let refused = consultation
+                .refused
+                .iter()
+                .filter(|claim| members.contains(&claim.member));
+            refused.map(Refused::of).collect()
+        };
         Self {
             interceptor: Some(consultation.interceptor.clone()),
             consult_id: Some(consultation.id.clone()),
             decision: Some(consultation.effect),
             decided_by: Some(Decider::Interceptor(consultation.decided_by)),
-            failure: consultation.failure.as_ref().map(|failure| Fault {
-                kind: word(&failure.kind),
-                detail: failure.detail.clone(),
-            }),
+            failure: consultation.failure.as_ref().map(Fault::of),
             message: consultation.message.clone(),
             reason: consultation.reason.clone(),
             status: consultation.status,
-            attempts: Some(consultation.attempts),
-            duration_ms: Some(u64::try_from(consultation.duration.as_millis()).unwrap_or(u64::MAX)),
+            attempts: Some(consultation.calls()),
+            duration_ms: Some(millis(consultation.duration)),
+            calls: consultation.attempts.iter().map(Call::of).collect(),
             event: serde_json::to_value(event).ok(),
             answer: consultation.answer.clone(),
             claims: ClaimChanges {
@@ -234,10 +238,16 @@ impl Entry {
                         event.data.get("claims").and_then(|c| c.get("access_token")),
                         event.data.get("m2m_token_claims").and_then(|c| c.get("claims")),
                     ],
+                    refused(&[ClaimsMember::Both, ClaimsMember::AccessToken]),
                 ),
                 id_token: ClaimNames::of(
                     &additions.id_token,
                     &[event.data.get("claims").and_then(|c| c.get("id_token"))],
+                    refused(match event.trigger {
+                        // Elsewhere there is no ID token that what is meant for both could go into.
+                        Trigger::PreSessionCreation => &[ClaimsMember::Both, ClaimsMember::IdToken],
+                        _ => &[ClaimsMember::IdToken],
+                    }),
                 ),
             },
             warnings: consultation.warnings.clone(),
@@ -365,25 +375,23 @@ impl Entry {
     }
 }
 
-impl ClaimChanges {
-    /// Whether no claim was changed.
-    pub fn is_empty(&self) -> bool {
-        self.access_token.is_empty() && self.id_token.is_empty()
+impl Fault {
+    fn of(failure: &Failure) -> Self {
+        Self {
+            kind: word(&failure.kind),
+            detail: failure.detail.clone(),
+        }
     }
 }
 
-impl ClaimNames {
-    /// Whether no claim of this token was changed.
-    pub fn is_empty(&self) -> bool {
-        self.added.is_empty() && self.replaced.is_empty()
-    }
-
-    fn of(additions: &Map<String, Value>, upstream: &[Option<&Value>]) -> Self {
-        let (replaced, added) = additions
-            .keys()
-            .cloned()
-            .partition(|name| upstream.iter().flatten().any(|claims| claims.get(name).is_some()));
-        Self { added, replaced }
+impl Call {
+    fn of(attempt: &Attempt) -> Self {
+        Self {
+            time: attempt.started,
+            duration_ms: millis(attempt.duration),
+            status: attempt.status,
+            failure: attempt.failure.as_ref().map(Fault::of),
+        }
     }
 }
 
@@ -397,6 +405,10 @@ impl FromStr for Kind {
             )
         })
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The one word that stands for an enum's value in JSON.

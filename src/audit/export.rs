@@ -23,7 +23,7 @@ pub enum Format {
 
 impl Format {
     /// Writes what stands before the first record.
-    pub(super) fn begin(self, out: &mut impl Write) -> io::Result<()> {
+    pub fn begin(self, out: &mut impl Write) -> io::Result<()> {
         match self {
             Self::Ndjson | Self::CloudEvents => Ok(()),
             Self::Csv => write!(out, "{}\r\n", HEADINGS.join(",")),

@@ -33,6 +33,11 @@ pub(super) const NAMES: [&str; COUNT] = [
     "email_domain",
 ];
 
+/// Whether values of this name are numbers.
+pub(super) fn is_number(name: &str) -> bool {
+    matches!(name, "time_ms" | "status")
+}
+
 /// What `decided_by` says of a rule; its name stands in `rule`.
 pub(super) const RULE: &str = "rule";
 

@@ -125,7 +125,11 @@ impl Exporter {
 
     /// Writes this head when one is due, or when it must be.
     pub(super) fn offer(&mut self, head: Head, now: Timestamp, must: bool) {
-        let records = head.seq.saturating_sub(self.last.seq);
+        let records = if head.chain == self.last.chain {
+            head.seq.saturating_sub(self.last.seq)
+        } else {
+            head.seq
+        };
         let waited = now.duration_since(self.at).unsigned_abs() >= self.settings.every.0;
         if head == self.last || !(must || waited || records >= self.settings.records) {
             return;
@@ -168,25 +172,33 @@ impl Exporter {
 /// Heads that must be in the store.
 #[derive(Clone, Debug, Default)]
 pub struct Heads {
-    pub(super) expected: BTreeMap<u64, Hash>,
-    /// The last one that was signed; an anchor behind it is no one's word.
-    pub(super) signed: Option<u64>,
-    /// The first line whose signature is wrong, and the head in it.
-    pub(super) forged: Option<(usize, u64)>,
+    /// By chain and number.
+    pub(super) expected: BTreeMap<(u32, u64), Hash>,
+    /// The last one of each chain that was signed; an anchor behind it is no one's word.
+    pub(super) signed: BTreeMap<u32, u64>,
+    /// The first line whose signature is wrong, and the chain and number in it.
+    pub(super) forged: Option<(usize, u32, u64)>,
 }
 
 impl Heads {
     /// One head that an earlier `verify` printed.
     pub fn one(head: Head) -> Self {
         Self {
-            expected: [(head.seq, head.hash)].into(),
+            expected: [((head.chain, head.seq), head.hash)].into(),
             ..Self::default()
         }
     }
 
     /// Expects this one, too.
     pub fn expect(&mut self, head: Option<Head>) {
-        self.expected.extend(head.map(|head| (head.seq, head.hash)));
+        self.expected
+            .extend(head.map(|head| ((head.chain, head.seq), head.hash)));
+    }
+
+    /// The chains that heads are of.
+    pub(super) fn chains(&self) -> impl Iterator<Item = u32> {
+        let forged = self.forged.map(|(_, chain, _)| chain);
+        self.expected.keys().map(|(chain, _)| *chain).chain(forged)
     }
 
     /// The heads of a file that [`Settings::file`] named, checked against the public key in `key`.
@@ -211,13 +223,15 @@ impl Heads {
             let signature = STANDARD.decode(&line.signature).unwrap_or_default();
             let signed = key.verify(signed_text(&line.head, &line.time).as_bytes(), &signature);
             // Two heads of one number with different hashes: one of them is not in the store, so the first stands.
-            let twice = heads.expected.get(&head.seq).is_some_and(|hash| *hash != head.hash);
+            let place = (head.chain, head.seq);
+            let twice = heads.expected.get(&place).is_some_and(|hash| *hash != head.hash);
             if signed.is_err() || twice {
-                heads.forged = Some((number, head.seq));
+                heads.forged = Some((number, head.chain, head.seq));
                 return Ok(heads);
             }
-            heads.expected.insert(head.seq, head.hash);
-            heads.signed = heads.signed.max(Some(head.seq));
+            heads.expected.insert(place, head.hash);
+            let signed = heads.signed.entry(head.chain).or_default();
+            *signed = head.seq.max(*signed);
         }
         Ok(heads)
     }

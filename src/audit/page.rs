@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Record;
+use super::{Place, Record};
 
 /// Some of the records that match, newest first.
 #[derive(Clone, Debug, Default)]
@@ -12,9 +12,9 @@ pub struct Page {
     /// The numbers of those that match and can no longer be read; `verify` says why.
     pub unreadable: Vec<u64>,
     /// What `before` must be for the next page, with older records; `None` when there are none.
-    pub older: Option<u64>,
+    pub older: Option<Place>,
     /// What `after` must be for the page before this one, with newer records; `None` when this is the first, or none are newer.
-    pub newer: Option<u64>,
+    pub newer: Option<Place>,
     /// Set when the search broke off because it had taken its share: it looked back (with `after`, forth) to this time, and goes on with
     /// `older` (`newer`).
     pub looked_to: Option<Timestamp>,

@@ -1,10 +1,11 @@
 //! What to look for.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use clap::Args;
 use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{
     Kind,
@@ -57,12 +58,12 @@ pub struct Query {
     /// Only records that contain this text, whatever its case
     #[arg(long)]
     pub text: Option<String>,
-    /// Only records before the one with this number
-    #[arg(long, value_name = "SEQ")]
-    pub before: Option<u64>,
-    /// Only records after the one with this number: with a limit, those next to it
-    #[arg(long, value_name = "SEQ")]
-    pub after: Option<u64>,
+    /// Only records before this one, by its id; in a file by its number, too
+    #[arg(long, value_name = "RECORD")]
+    pub before: Option<Place>,
+    /// Only records after this one: with a limit, those next to it
+    #[arg(long, value_name = "RECORD")]
+    pub after: Option<Place>,
     /// At most so many records [default: 50]
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<u32>,
@@ -75,6 +76,15 @@ pub enum Moment {
     At(Timestamp),
     /// So long ago.
     Ago(Period),
+}
+
+/// Where a record stands in a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its number: the order of a store with one chain.
+    Number(u64),
+    /// Its id: the order of a store with several, by time.
+    Id(Uuid),
 }
 
 /// In which direction records are looked for.
@@ -97,8 +107,23 @@ pub(super) struct Filter<'a> {
     pub(super) text: Option<String>,
     pub(super) since_ms: Option<i64>,
     pub(super) until_ms: Option<i64>,
-    pub(super) before: Option<u64>,
-    pub(super) after: Option<u64>,
+    pub(super) before: Option<Place>,
+    pub(super) after: Option<Place>,
+}
+
+/// Which records to read, whatever they say.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Which<'a> {
+    /// The one with this number in this chain; in chain 0, with this number in any.
+    Number(u32, u64),
+    /// The one with this id.
+    Id(&'a str),
+    /// Those, a hundred at the most, whose ids begin so.
+    Prefix(&'a str),
+    /// All of one request, in the order in which they were written.
+    Request(&'a str),
+    /// Some of those behind the one with this number in this chain, in its order.
+    Following(u32, u64),
 }
 
 impl Query {
@@ -178,6 +203,51 @@ impl Moment {
             Self::At(time) => time,
             // Longer ago than time goes back is the beginning of time.
             Self::Ago(period) => now.checked_sub(period.0).unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+impl Place {
+    /// The place next to this one, towards older records.
+    pub(super) fn older(self) -> Self {
+        match self {
+            Self::Number(seq) => Self::Number(seq.saturating_sub(1)),
+            Self::Id(id) => Self::Id(Uuid::from_u128(id.as_u128().saturating_sub(1))),
+        }
+    }
+
+    /// The place next to this one, towards newer records.
+    pub(super) fn newer(self) -> Self {
+        match self {
+            Self::Number(seq) => Self::Number(seq.saturating_add(1)),
+            Self::Id(id) => Self::Id(Uuid::from_u128(id.as_u128().saturating_add(1))),
+        }
+    }
+}
+
+impl From<u64> for Place {
+    fn from(seq: u64) -> Self {
+        Self::Number(seq)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(seq) = text.parse() {
+            return Ok(Self::Number(seq));
+        }
+        let id = text.parse().map(Self::Id);
+        id.map_err(|_| format!("`{text}` is no record: write its whole id, or its number"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(seq) => seq.fmt(f),
+            Self::Id(id) => id.fmt(f),
         }
     }
 }

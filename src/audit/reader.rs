@@ -1,86 +1,59 @@
 //! The reading end: it opens the store read-only, while a server writes to it or not.
 
+mod error;
+mod file;
+
 use std::{
-    io::{self, Write},
+    io::Write,
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
+pub use self::error::ReadError;
+use self::file::{failed, open};
 use super::{
-    Format, Head, Heads, Query, Record, Report, Settings, files,
+    Format, Heads, Place, Query, Record, Report, Settings,
+    chain::read_place,
     page::Page,
-    query::Way,
-    render,
-    sqlite::{self, Stopped},
-    statistics::{Range, Statistics},
-    verify,
+    postgres,
+    query::{Filter, Way, Which},
+    render, sqlite,
+    statistics::{Range, Statistics, Sum},
+    store::Location,
 };
-use crate::{fields::Rules, misconfigured::Misconfigured};
+use crate::fields::Rules;
 
 /// A store, open for reading only.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
-    path: PathBuf,
+    source: Source,
     rules: Rules,
 }
 
-/// Why nothing could be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The setting names no store.
-    #[error(transparent)]
-    Misconfigured(#[from] Misconfigured),
-    /// There is no such file.
-    #[error("there is no audit at `{}`: it is made when `tollgate run` first starts", .0.display())]
-    Missing(PathBuf),
-    /// The file system refused.
-    #[error("`{}` cannot be read: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
+#[derive(Debug)]
+enum Source {
+    Sqlite(Connection, PathBuf),
+    Postgres(postgres::Readable),
+}
+
+/// Why a walk over records ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// No more records match.
+    AtTheEnd,
+    /// Whoever took the records had enough.
+    Enough,
+    /// The effort is used up.
+    Tired {
+        /// From where to go on.
+        onward: Place,
+        /// The time up to which it looked, where it is known.
+        looked_to: Option<Timestamp>,
     },
-    /// The file is something else.
-    #[error("`{}` is no audit store", .0.display())]
-    Foreign(PathBuf),
-    /// The file was written by a newer version.
-    #[error("`{}` was written by a newer version of Tollgate", .0.display())]
-    Newer(PathBuf),
-    /// The file was written by an older version, and only the writer may bring it up to date.
-    #[error("`{}` was written by an older version of Tollgate; `tollgate run` brings it up to date when it starts", .0.display())]
-    Older(PathBuf),
-    /// No record has this id, number or request id.
-    #[error("no record has the id, number or request id `{0}`")]
-    Unknown(String),
-    /// Several records' ids begin so.
-    #[error("{count} records' ids begin with `{name}`: write more of it")]
-    Ambiguous {
-        /// What was asked for.
-        name: String,
-        /// How many there are.
-        count: usize,
-    },
-    /// The heads to hold against the store cannot be used.
-    #[error("the signed heads cannot be used: {0}")]
-    Heads(io::Error),
-    /// SQLite could not read the file.
-    #[error("the audit store `{}` cannot be read: {source}", path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: rusqlite::Error,
-    },
-    /// The output could not be written.
-    #[error("the output cannot be written: {0}")]
-    Output(#[from] io::Error),
 }
 
 /// A stored record, or the number of one that can no longer be read.
@@ -89,35 +62,18 @@ pub(super) type Found = Result<Box<Record>, u64>;
 impl Reader {
     /// Opens the store of `settings`; a relative path is looked up below `base`, the folder of `proxy.toml`.
     pub fn open(settings: &Settings, base: &Path) -> Result<Self, ReadError> {
-        let path = settings.path(base)?;
-        match path.try_exists() {
-            Ok(true) => {}
-            Ok(false) => return Err(ReadError::Missing(path)),
-            Err(source) => return Err(ReadError::File { path, source }),
-        }
-        let connection = open(&path).map_err(|source| match source.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase) => ReadError::Foreign(path.clone()),
-            _ => ReadError::Sqlite {
-                path: path.clone(),
-                source,
-            },
-        })?;
-        let reader = Self {
-            connection,
-            path,
-            rules: settings.rules(base)?,
+        let rules = settings.rules(base)?;
+        let source = match settings.location(base)? {
+            Location::Sqlite(path) => Source::Sqlite(open(&path)?, path),
+            Location::Postgres(address) => {
+                let readable = postgres::Readable::open(&address);
+                Source::Postgres(readable.map_err(|source| ReadError::Postgres {
+                    at: address.to_string(),
+                    source,
+                })?)
+            }
         };
-        let (application, schema) = sqlite::identity(&reader.connection).map_err(|e| reader.failed(e))?;
-        if application != sqlite::APPLICATION {
-            return Err(ReadError::Foreign(reader.path));
-        }
-        if schema > sqlite::SCHEMA {
-            return Err(ReadError::Newer(reader.path));
-        }
-        if schema < sqlite::SCHEMA {
-            return Err(ReadError::Older(reader.path));
-        }
-        Ok(reader)
+        Ok(Self { source, rules })
     }
 
     /// One page of the records that `query` asks for, newest first. It is found in a bounded number of look-ups, whatever is asked and however
@@ -127,52 +83,45 @@ impl Reader {
     }
 
     pub(super) fn page_within(&self, query: &Query, now: Timestamp, effort: usize) -> Result<Page, ReadError> {
-        let snapshot = self.connection.unchecked_transaction().map_err(|e| self.failed(e))?;
         let way = query.way();
         let hashed = self.hashed(query);
         let mut page = Page::default();
-        let mut seqs = Vec::new();
+        let mut places = Vec::new();
         let mut more = false;
-        let stopped = sqlite::walk(&snapshot, &query.filter(now, hashed.as_deref()), way, effort, |found| {
-            if seqs.len() >= query.count() {
+        let filter = query.filter(now, hashed.as_deref());
+        let stopped = self.walk(&filter, way, effort, query.count(), |place, found| {
+            if places.len() >= query.count() {
                 more = true;
                 return Ok(ControlFlow::Break(()));
             }
+            places.push(place);
             match found {
-                Ok(record) => {
-                    seqs.push(record.seq);
-                    page.records.push(*record);
-                }
-                Err(seq) => {
-                    seqs.push(seq);
-                    page.unreadable.push(seq);
-                }
+                Ok(record) => page.records.push(*record),
+                Err(seq) => page.unreadable.push(seq),
             }
             Ok(ControlFlow::Continue(()))
-        })
-        .map_err(|e: rusqlite::Error| self.failed(e))?;
-        let onward = match (stopped, way) {
-            (Stopped::Tired(at), Way::Back) => Some(at.saturating_add(1)),
-            (Stopped::Tired(at), Way::Forth) => Some(at.saturating_sub(1)),
-            _ if more => seqs.last().copied(),
+        })?;
+        let onward = match stopped {
+            Stopped::Tired { onward, looked_to } => {
+                page.looked_to = looked_to;
+                Some(onward)
+            }
+            _ if more => places.last().copied(),
             _ => None,
         };
-        if let Stopped::Tired(at) = stopped {
-            page.looked_to = sqlite::time_of(&snapshot, at).map_err(|e| self.failed(e))?;
-        }
         match way {
             Way::Back => {
                 page.older = onward;
                 page.newer = query
                     .before
-                    .map(|before| seqs.first().copied().unwrap_or(before.saturating_sub(1)));
+                    .map(|before| places.first().copied().unwrap_or(before.older()));
             }
             Way::Forth => {
                 page.records.reverse();
                 page.newer = onward;
                 page.older = query
                     .after
-                    .map(|after| seqs.first().copied().unwrap_or(after.saturating_add(1)));
+                    .map(|after| places.first().copied().unwrap_or(after.newer()));
             }
         }
         Ok(page)
@@ -180,18 +129,17 @@ impl Reader {
 
     /// All that was recorded of one request, in the order in which it was.
     pub fn request(&self, request_id: &str) -> Result<Vec<Record>, ReadError> {
-        let found = sqlite::read(&self.connection, OF_REQUEST, &request_id).map_err(|e| self.failed(e))?;
+        let found = self.read(Which::Request(request_id))?;
         Ok(found.into_iter().flatten().map(|record| *record).collect())
     }
 
     /// The record with this number or id; `None` when there is none, or when it can no longer be read.
     pub fn record(&self, name: &str) -> Result<Option<Record>, ReadError> {
-        let found = match name.parse::<i64>() {
-            Ok(seq) => sqlite::read(&self.connection, "record.seq = ?1", &seq),
-            Err(_) => sqlite::read(&self.connection, "record.id = ?1", &name.to_ascii_lowercase()),
+        let found = match read_place(name) {
+            Some((chain, seq)) => self.read(Which::Number(chain, seq)),
+            None => self.read(Which::Id(name)),
         };
-        let found = found.map_err(|e| self.failed(e))?;
-        Ok(found.into_iter().flatten().map(|record| *record).next())
+        Ok(found?.into_iter().flatten().map(|record| *record).next())
     }
 
     /// What was decided between two times, in steps of whole minutes, hours or days: `step`, or longer where there would be more than 1,440.
@@ -199,7 +147,13 @@ impl Reader {
     pub fn statistics(&self, since: Timestamp, until: Timestamp, step: Duration) -> Result<Statistics, ReadError> {
         let range = Range::of(since, until, step);
         let mut statistics = Statistics::over(range);
-        sqlite::statistics(&self.connection, range, |sum| statistics.add(range, &sum)).map_err(|e| self.failed(e))?;
+        let add = |sum: Sum<'_>| statistics.add(range, &sum);
+        match &self.source {
+            Source::Sqlite(connection, path) => {
+                sqlite::statistics(connection, range, add).map_err(|e| failed(path, e))?;
+            }
+            Source::Postgres(readable) => readable.statistics(range, add).map_err(|e| away(readable, e))?,
+        }
         Ok(statistics)
     }
 
@@ -270,11 +224,32 @@ impl Reader {
         };
         let mut count = 0;
         format.begin(out)?;
-        self.each_way(&query, Way::Forth, now, |found| {
+        self.each_within(&query, Way::Forth, usize::MAX, now, |_, found| {
             count += 1;
             Ok(format.write(&found, out)?)
         })?;
         Ok(count)
+    }
+
+    /// Writes the next of the records that `query` asks for, oldest first, from behind the number in `after`: at most `limit`, found in a bounded
+    /// number of look-ups. Returns behind which number to go on; `None` when nothing is left. Between parts no snapshot of the store is held.
+    pub fn export_part(
+        &self,
+        query: &Query,
+        format: Format,
+        now: Timestamp,
+        out: &mut impl Write,
+    ) -> Result<Option<Place>, ReadError> {
+        let mut last = query.after;
+        let stopped = self.each_within(query, Way::Forth, EFFORT, now, |place, found| {
+            last = Some(place);
+            Ok(format.write(&found, out)?)
+        })?;
+        Ok(match stopped {
+            Stopped::AtTheEnd => None,
+            Stopped::Enough => last,
+            Stopped::Tired { onward, .. } => Some(onward),
+        })
     }
 
     /// The records that [`Reader::show`] writes. One that can no longer be read is left out.
@@ -283,47 +258,82 @@ impl Reader {
         Ok(found.filter_map(Result::ok).map(|record| *record).collect())
     }
 
-    /// Checks every record and the chain. `expect` is a head printed earlier: it must still be in the store, or the end was cut off.
-    pub fn verify(&self, expect: Option<Head>) -> Result<Report, ReadError> {
-        self.verify_with(&expect.map_or_else(Heads::default, Heads::one))
+    /// Checks every record and every chain: one report for each. All of `heads` must still be in the store, or an end was cut off.
+    pub fn verify(&self, heads: &Heads) -> Result<Vec<Report>, ReadError> {
+        match &self.source {
+            Source::Sqlite(connection, path) => {
+                let report = sqlite::verify(connection, heads).map_err(|e| failed(path, e))?;
+                Ok(vec![report])
+            }
+            Source::Postgres(readable) => readable.verify(heads).map_err(|e| away(readable, e)),
+        }
     }
 
-    /// The same with many heads.
-    pub fn verify_with(&self, heads: &Heads) -> Result<Report, ReadError> {
-        verify::verify(&self.connection, heads).map_err(|e| self.failed(e))
+    /// Some of the records of a chain behind the one with this number, in order.
+    pub(super) fn following(&self, chain: u32, seq: u64) -> Result<Vec<Found>, ReadError> {
+        self.read(Which::Following(chain, seq))
     }
 
-    /// Some of the records behind the one with this number, in order.
-    pub(super) fn following(&self, seq: u64) -> Result<Vec<Found>, ReadError> {
-        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-        let some = "record.seq > ?1 ORDER BY record.seq LIMIT 64";
-        sqlite::read(&self.connection, some, &seq).map_err(|e| self.failed(e))
+    fn read(&self, which: Which<'_>) -> Result<Vec<Found>, ReadError> {
+        match &self.source {
+            Source::Sqlite(connection, path) => sqlite::read(connection, which).map_err(|e| failed(path, e)),
+            Source::Postgres(readable) => readable.read(which).map_err(|e| away(readable, e)),
+        }
+    }
+
+    /// Hands the matching records to `take`, in order, until it has enough or `effort` look-ups are used up. `wanted` is how many it will
+    /// take at the most.
+    fn walk(
+        &self,
+        filter: &Filter<'_>,
+        way: Way,
+        effort: usize,
+        wanted: usize,
+        mut take: impl FnMut(Place, Found) -> Result<ControlFlow<()>, ReadError>,
+    ) -> Result<Stopped, ReadError> {
+        match &self.source {
+            Source::Sqlite(connection, path) => {
+                // One snapshot for all look-ups.
+                let snapshot = connection.unchecked_transaction().map_err(|e| failed(path, e))?;
+                let take = |place, found| take(place, found).map_err(Ended::Taking);
+                sqlite::walk(&snapshot, filter, way, effort, take).map_err(|ended| match ended {
+                    Ended::Taking(error) => error,
+                    Ended::Reading(error) => failed(path, error),
+                })
+            }
+            Source::Postgres(readable) => {
+                let take = |place, found| take(place, found).map_err(postgres::Ended::Taking);
+                readable
+                    .walk(filter, way, effort, wanted, take)
+                    .map_err(|ended| match ended {
+                        postgres::Ended::Taking(error) => error,
+                        postgres::Ended::Reading(error) => away(readable, error),
+                        postgres::Ended::Number => ReadError::Number,
+                    })
+            }
+        }
     }
 
     fn find(&self, name: &str) -> Result<Vec<Found>, ReadError> {
-        let select = |condition: &str, value: &dyn rusqlite::ToSql| {
-            sqlite::read(&self.connection, condition, value).map_err(|e| self.failed(e))
-        };
-        // Ids begin with `0` until the year 2527, so a number without one is a place in the chain.
+        // Ids begin with `0` until the year 2527, so a number without one is a place in a chain.
         if !name.starts_with('0')
-            && let Ok(seq) = name.parse::<i64>()
+            && let Some((chain, seq)) = read_place(name)
         {
-            let found = select("record.seq = ?1", &seq)?;
-            if !found.is_empty() {
-                return Ok(found);
+            let found = self.read(Which::Number(chain, seq))?;
+            match found.len() {
+                0 => {}
+                1 => return Ok(found),
+                _ => return Err(ReadError::Number),
             }
         }
-        let requests = select(OF_REQUEST, &name)?;
+        let requests = self.read(Which::Request(name))?;
         if !requests.is_empty() {
             return Ok(requests);
         }
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
             return Err(ReadError::Unknown(name.to_owned()));
         }
-        let found = select(
-            "id >= ?1 AND id < ?1 || 'g' ORDER BY record.seq LIMIT 100",
-            &name.to_ascii_lowercase(),
-        )?;
+        let found = self.read(Which::Prefix(name))?;
         match found.len() {
             0 => Err(ReadError::Unknown(name.to_owned())),
             1 => Ok(found),
@@ -338,68 +348,46 @@ impl Reader {
         &self,
         query: &Query,
         now: Timestamp,
-        take: impl FnMut(Found) -> Result<(), ReadError>,
+        mut take: impl FnMut(Found) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        self.each_way(query, query.way(), now, take)
+        let take = |_, found| take(found);
+        self.each_within(query, query.way(), usize::MAX, now, take).map(drop)
     }
 
-    fn each_way(
+    fn each_within(
         &self,
         query: &Query,
         way: Way,
+        effort: usize,
         now: Timestamp,
-        mut take: impl FnMut(Found) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
+        mut take: impl FnMut(Place, Found) -> Result<(), ReadError>,
+    ) -> Result<Stopped, ReadError> {
         let mut left = query.count();
         if left == 0 {
-            return Ok(());
+            return Ok(Stopped::Enough);
         }
         let hashed = self.hashed(query);
         let filter = query.filter(now, hashed.as_deref());
-        let walked = sqlite::walk(&self.connection, &filter, way, usize::MAX, |found| {
-            take(found).map_err(Ended::Taking)?;
+        self.walk(&filter, way, effort, left, |place, found| {
+            take(place, found)?;
             left -= 1;
             Ok(if left == 0 {
                 ControlFlow::Break(())
             } else {
                 ControlFlow::Continue(())
             })
-        });
-        match walked {
-            Ok(_) => Ok(()),
-            Err(Ended::Taking(error)) => Err(error),
-            Err(Ended::Reading(error)) => Err(self.failed(error)),
-        }
+        })
     }
 
     fn hashed(&self, query: &Query) -> Option<String> {
         query.user.as_deref().and_then(|user| self.rules.hash(user))
     }
-
-    fn failed(&self, source: rusqlite::Error) -> ReadError {
-        ReadError::Sqlite {
-            path: self.path.clone(),
-            source,
-        }
-    }
 }
 
-fn open(path: &Path) -> Result<Connection, rusqlite::Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    match sqlite::identity(&connection) {
-        // A copy on a read-only disk: SQLite cannot make its files beside it, and needs none when nobody writes.
-        Err(error)
-            if matches!(
-                error.sqlite_error_code(),
-                Some(rusqlite::ErrorCode::CannotOpen | rusqlite::ErrorCode::ReadOnly)
-            ) && !files::beside(path, "-wal").exists() =>
-        {
-            let name = utf8_percent_encode(&path.to_string_lossy(), NON_ALPHANUMERIC).to_string();
-            Connection::open_with_flags(format!("file:{name}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)
-        }
-        Err(error) => Err(error),
-        Ok(_) => Ok(connection),
+fn away(readable: &postgres::Readable, source: postgres::Failure) -> ReadError {
+    ReadError::Postgres {
+        at: readable.address().to_string(),
+        source,
     }
 }
 
@@ -414,9 +402,6 @@ impl From<rusqlite::Error> for Ended {
         Self::Reading(error)
     }
 }
-
-const OF_REQUEST: &str =
-    "record.seq IN (SELECT seq FROM facet INDEXED BY facet_request_id WHERE request_id = ?1) ORDER BY record.seq";
 
 /// So many look-ups a page may take.
 const EFFORT: usize = 10_000;

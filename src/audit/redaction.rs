@@ -16,13 +16,14 @@ use self::{
 pub const MASK: &str = "[redacted]";
 
 /// Masks, at any depth, text and numbers under a secret's name, and whatever looks like a secret anywhere, names included.
-pub fn redact(value: Value) -> Value {
-    walk(value, Meaning::Plain, 0, Names::Judged)
+pub fn redact(mut value: Value) -> Value {
+    walk(&mut value, Meaning::Plain, 0, Names::Judged);
+    value
 }
 
 /// Masks whatever looks like a secret, and takes no notice of names; for members that are named by us.
-pub(super) fn mask_texts(value: Value) -> Value {
-    walk(value, Meaning::Plain, 0, Names::Ours)
+pub(super) fn mask_texts(value: &mut Value) {
+    walk(value, Meaning::Plain, 0, Names::Ours);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,64 +32,78 @@ enum Names {
     Ours,
 }
 
-fn walk(value: Value, named: Meaning, depth: usize, names: Names) -> Value {
+fn walk(value: &mut Value, named: Meaning, depth: usize, names: Names) {
     if depth > MAX_DEPTH {
-        return Value::from("[too deep]");
+        *value = "[too deep]".into();
+        return;
     }
     match value {
-        Value::String(_) | Value::Number(_) if named != Meaning::Plain => MASK.into(),
-        Value::String(text) => Value::String(walk_text(text, depth)),
-        Value::Array(items) => items
-            .into_iter()
-            .map(|item| walk(item, named, depth + 1, names))
-            .collect(),
+        Value::String(_) | Value::Number(_) if named != Meaning::Plain => *value = MASK.into(),
+        Value::String(text) => walk_text(text, depth),
+        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, named, depth + 1, names)),
         Value::Object(members) => {
             let below = if named == Meaning::Secret {
                 named
             } else {
                 Meaning::Plain
             };
-            Value::Object(walk_members(members, below, depth, names))
+            walk_members(members, below, depth, names);
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => value,
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn walk_members(members: Map<String, Value>, above: Meaning, depth: usize, names: Names) -> Map<String, Value> {
+fn walk_members(members: &mut Map<String, Value>, above: Meaning, depth: usize, names: Names) {
     // `{"name": "password", "value": "…"}`: the name stands in a value.
     let names_its_value = names == Names::Judged
         && ["name", "key", "type", "id"]
             .iter()
             .filter_map(|member| members.get(*member)?.as_str())
             .any(|name| meaning(name) != Meaning::Plain);
-    let walked = members.into_iter().map(|(name, value)| {
+    let mut renames = false;
+    for (name, value) in members.iter_mut() {
         let named = match names {
             Names::Ours => Meaning::Plain,
             Names::Judged if above == Meaning::Secret => above,
             Names::Judged if names_its_value && matches!(name.as_str(), "value" | "values") => Meaning::Secret,
-            Names::Judged => meaning(&name),
+            Names::Judged => meaning(name),
         };
-        let value = walk(value, named, depth + 1, names);
-        // serde_json takes an object whose first member has such a name for a number or raw text, so a record with one could not be read again.
-        let name = name.replace("$serde_json::private::", "serde_json::private::");
-        (mask_text(&name).into_owned(), value)
-    });
-    walked.collect()
+        walk(value, named, depth + 1, names);
+        renames |= matches!(shown(name), Cow::Owned(_));
+    }
+    if renames {
+        let walked = std::mem::take(members).into_iter();
+        *members = walked.map(|(name, value)| (shown(&name).into_owned(), value)).collect();
+    }
+}
+
+/// A member's name as it is stored.
+fn shown(name: &str) -> Cow<'_, str> {
+    // serde_json takes an object whose first member has such a name for a number or raw text, so a record with one could not be read again.
+    if name.contains(PRIVATE) {
+        return Cow::Owned(mask_text(&name.replace(PRIVATE, "serde_json::private::")).into_owned());
+    }
+    mask_text(name)
 }
 
 /// JSON that is carried as text is looked into like any other.
-fn walk_text(text: String, depth: usize) -> String {
+fn walk_text(text: &mut String, depth: usize) {
     if text.trim_start().starts_with(['{', '['])
-        && let Ok(inner) = serde_json::from_str::<Value>(&text)
+        && let Ok(inner) = serde_json::from_str::<Value>(text)
     {
-        let redacted = walk(inner.clone(), Meaning::Plain, depth + 1, Names::Judged);
-        return if redacted == inner { text } else { redacted.to_string() };
+        let mut redacted = inner.clone();
+        walk(&mut redacted, Meaning::Plain, depth + 1, Names::Judged);
+        if redacted != inner {
+            *text = redacted.to_string();
+        }
+        return;
     }
-    match mask_text(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(masked) => masked,
+    if let Cow::Owned(masked) = mask_text(text) {
+        *text = masked;
     }
 }
+
+const PRIVATE: &str = "$serde_json::private::";
 
 /// Deeper than any event or answer that is accepted, and shallow enough that the record can be read again.
 const MAX_DEPTH: usize = 64;

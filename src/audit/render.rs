@@ -139,14 +139,14 @@ fn line(name: &str, value: &Value, out: &mut impl Write) -> io::Result<()> {
     let name = name.replace('_', " ");
     let text = match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join("; "),
+        Value::Array(items) => items.iter().map(item).collect::<Vec<_>>().join("; "),
         Value::Object(members) => fold(members),
         other => other.to_string(),
     };
     writeln!(out, "  {name:<13} {}", escape::for_terminal(&text))
 }
 
-/// A failure as `down: no answer`; claims as `access_token: +plan ~scope`, added and replaced.
+/// A failure as `down: no answer`; claims as `access_token: +plan ~scope`, added and replaced, or as `!sub (may not be set by an interceptor)`.
 fn fold(members: &Map<String, Value>) -> String {
     if let (Some(kind), Some(detail)) = (members.get("kind"), members.get("detail")) {
         return format!("{}: {}", plain(kind), plain(detail));
@@ -156,12 +156,16 @@ fn fold(members: &Map<String, Value>) -> String {
             Value::Object(lists) => lists
                 .iter()
                 .flat_map(|(list, names)| {
-                    let sign = if list == "added" { '+' } else { '~' };
+                    let sign = match list.as_str() {
+                        "added" => '+',
+                        "replaced" => '~',
+                        _ => '!',
+                    };
                     names
                         .as_array()
                         .into_iter()
                         .flatten()
-                        .map(move |n| format!("{sign}{}", plain(n)))
+                        .map(move |n| format!("{sign}{}", item(n)))
                 })
                 .collect::<Vec<_>>()
                 .join(" "),
@@ -170,6 +174,23 @@ fn fold(members: &Map<String, Value>) -> String {
         format!("{name}: {inner}")
     });
     parts.collect::<Vec<_>>().join("; ")
+}
+
+/// One of a list: text as it is, a call and a refused claim in words.
+fn item(value: &Value) -> String {
+    let text = |name: &str| value.get(name).map(plain);
+    if let (Some(name), Some(why)) = (text("name"), text("why")) {
+        return format!("{name} ({why})");
+    }
+    let (Some(time), Some(duration)) = (text("time"), text("duration_ms")) else {
+        return plain(value);
+    };
+    let status = text("status").unwrap_or_else(|| "no status".to_owned());
+    let outcome = match value.get("failure") {
+        Some(Value::Object(failure)) => fold(failure),
+        _ => "ok".to_owned(),
+    };
+    format!("{time} {status} in {duration} ms, {outcome}")
 }
 
 fn plain(value: &Value) -> String {
@@ -242,6 +263,7 @@ const SECTIONS: [(&str, &[&str]); 4] = [
             "consult_id",
             "status",
             "attempts",
+            "calls",
             "duration_ms",
         ],
     ),

@@ -79,13 +79,14 @@ impl Anchor {
     }
 
     /// What a stored record says of the last record that was taken away; `None` when it is no anchor.
-    pub(super) fn read(body: &str) -> Option<Head> {
+    pub(super) fn read(chain: u32, body: &str) -> Option<Head> {
         let body: Value = serde_json::from_str(body).ok()?;
         if body.get("kind")? != "anchor" {
             return None;
         }
         let removed: Removed = serde_json::from_value(body.get("removed")?.clone()).ok()?;
         Some(Head {
+            chain,
             seq: removed.last,
             hash: removed.hash.parse().ok()?,
         })

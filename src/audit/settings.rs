@@ -3,14 +3,17 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use serde::Deserialize;
 
 use super::{
     heads,
+    postgres::{self, Address},
     retention::{MaxSize, Retention},
-    sink,
+    sink, spool,
+    store::Location,
 };
 use crate::{
     clock::Period,
@@ -23,9 +26,12 @@ use crate::{
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// `sqlite:FILE`. The file is made when there is none, readable by its owner only; a relative one is looked up from the folder of
-    /// `proxy.toml`. One running Tollgate writes to a file; any number may read it. PostgreSQL is not in this version.
+    /// `sqlite:FILE`: the file is made when there is none, readable by its owner only; a relative one is looked up from the folder of
+    /// `proxy.toml`. One running Tollgate writes to a file; any number may read it. Or `postgres://USER@HOST/DATABASE`, for any number of
+    /// replicas, with `?sslmode=disable|verify-full` (default: verified TLS, none on this machine) and `sslrootcert=FILE`.
     pub store: String,
+    /// The password for a `postgres://` store that has none in its address.
+    pub store_password: Option<SecretSource>,
     /// How long records are kept: a time like `30d`, an hour at the least, or `forever`. Older ones are taken away, a few at a time, behind a
     /// record of the chain that says which ones went. Default: `30d`.
     pub retention: Retention,
@@ -39,8 +45,11 @@ pub struct Settings {
     pub redact: fields::Table,
     /// The key of `hash`, 32 bytes or more. With it, `--user` finds a hashed address as well.
     pub redact_key: Option<SecretSource>,
-    /// What becomes of a recognised request whose record cannot be written. `deny` refuses it.
+    /// What becomes of a recognised request whose record cannot be written to the store. `deny` refuses it with 503; `spool` keeps the record
+    /// in a local file, on disk before anything follows from it, and brings it to the store when that is back.
     pub on_failure: OnFailure,
+    /// The file for `on_failure = "spool"`.
+    pub spool: spool::Settings,
     /// Where records are sent to: `[[audit.sink]]`. Default: nowhere.
     #[serde(rename = "sink")]
     pub sinks: Vec<sink::Settings>,
@@ -53,30 +62,53 @@ pub enum OnFailure {
     /// It is refused: no decision without its record.
     #[default]
     Deny,
+    /// Its record is kept in the spool, and it goes on. It is refused when the spool is full or cannot be written.
+    Spool,
 }
 
 impl Settings {
-    /// The store's file.
-    pub fn path(&self, base: &Path) -> Result<PathBuf, Misconfigured> {
-        let hint = "write it like `sqlite:audit.db`";
-        // A store that is not a file may be an address with a password in it, so the value is never repeated.
+    /// Where the store is.
+    pub(super) fn location(&self, base: &Path) -> Result<Location, Misconfigured> {
+        let hint = "write it like `sqlite:audit.db` or `postgres://tollgate@db.example.com/tollgate`";
         if self.store.starts_with("postgres:") || self.store.starts_with("postgresql:") {
-            return Err(Misconfigured::new("audit.store", "PostgreSQL is not in this version").hint(hint));
+            let address = Address::read(&self.store, self.store_password.as_ref(), base)?;
+            return Ok(Location::Postgres(Arc::new(address)));
         }
+        // A store that is not a file may be an address with a password in it, so the value is never repeated.
         let Some(file) = self.store.strip_prefix("sqlite:") else {
-            return Err(Misconfigured::new("audit.store", "the store must begin with `sqlite:`").hint(hint));
+            let what = "the store must begin with `sqlite:` or `postgres:`";
+            return Err(Misconfigured::new("audit.store", what).hint(hint));
         };
         let file = file.strip_prefix("//").unwrap_or(file);
         if file.is_empty() || file == ":memory:" || file.ends_with('/') {
             return Err(Misconfigured::new("audit.store", "`sqlite:` must be followed by a file").hint(hint));
         }
-        Ok(base.join(file))
+        Ok(Location::Sqlite(base.join(file)))
     }
-}
 
-impl Settings {
+    /// The file of the store; `None` for one in a database.
+    pub fn file(&self, base: &Path) -> Result<Option<PathBuf>, Misconfigured> {
+        match self.location(base)? {
+            Location::Sqlite(path) => Ok(Some(path)),
+            Location::Postgres(_) => Ok(None),
+        }
+    }
+
+    /// Asks a store in a database whether it could be written to, and changes nothing there. Says which database it is.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a finding for `audit.store`.
+    pub fn probe(&self, base: &Path) -> Result<String, Misconfigured> {
+        let location = self.location(base)?;
+        if let Location::Postgres(address) = &location {
+            postgres::Store::probe(address).map_err(|failure| location.misconfigured(&failure.at(address)))?;
+        }
+        Ok(location.to_string())
+    }
+
     /// What is wrong with the settings, without making a file.
     pub fn check(&self, base: &Path) -> Result<(), Misconfigured> {
+        self.location(base)?;
         self.rules(base)?;
         sink::outlets(self, base)?;
         self.heads.as_ref().map_or(Ok(()), heads::Settings::check)
@@ -95,12 +127,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             store: "sqlite:audit.db".into(),
+            store_password: None,
             retention: Retention::For(Period::secs(30 * 86_400)),
             max_size: None,
             heads: None,
             redact: fields::Table::new(),
             redact_key: None,
             on_failure: OnFailure::Deny,
+            spool: spool::Settings::default(),
             sinks: Vec::new(),
         }
     }
@@ -121,13 +155,14 @@ impl fmt::Debug for Settings {
             .field("redact", &self.redact)
             .field("redact_key", &self.redact_key)
             .field("on_failure", &self.on_failure)
+            .field("spool", &self.spool)
             .field("sinks", &self.sinks)
             .finish()
     }
 }
 
 /// What a record is found, counted and checked by.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 19] = [
     "seq",
     "id",
     "time",
@@ -141,6 +176,7 @@ const FIXED: [&str; 18] = [
     "request_id",
     "status",
     "attempts",
+    "calls",
     "duration_ms",
     "claims",
     "warnings",
@@ -160,7 +196,7 @@ mod tests {
             store: store.into(),
             ..Settings::default()
         };
-        settings.path(Path::new("/etc/tollgate"))
+        settings.file(Path::new("/etc/tollgate")).map(Option::unwrap)
     }
 
     #[test]
@@ -173,8 +209,9 @@ mod tests {
     #[test]
     fn a_store_that_is_no_file_is_refused_without_showing_its_password() {
         for store in [
-            "postgres://u:pw@db/x",
-            "postgresql://u:pw@db/x",
+            "postgres://u:pw@db:port/x",
+            "postgresql://u:pw@db/x?sslmode=maybe",
+            "postgres://u:pw@db/x?pw=1",
             "mysql://u:pw@db",
             "u:pw",
             "sqlite:",
@@ -189,12 +226,6 @@ mod tests {
             ..Settings::default()
         };
         assert!(!format!("{settings:?}").contains("pw"));
-        assert!(
-            path("postgres://db")
-                .unwrap_err()
-                .message
-                .contains("not in this version")
-        );
     }
 
     #[test]

@@ -30,8 +30,8 @@ use self::{
     endpoint::Endpoint,
     lines::{Appended, Lines},
 };
-use super::{Head, ReadError, Reader, export, reader::Found};
-use crate::misconfigured::Misconfigured;
+use super::{Head, ReadError, Reader, export, postgres, reader::Found, store::Location};
+use crate::{metrics::Metrics, misconfigured::Misconfigured};
 
 /// All sinks of a store. Dropping it stops them where they are.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ enum Undelivered {
     Unread(#[from] ReadError),
     #[error(transparent)]
     Unwritten(#[from] io::Error),
+    #[error("how far it came cannot be kept: {0}")]
+    Unmarked(postgres::Failure),
     #[error("it answered {0}")]
     Status(StatusCode),
     #[error("it did not answer within {} s", .0.as_secs())]
@@ -66,11 +68,14 @@ pub(super) enum Outlet {
 struct Sink {
     name: String,
     outlet: Outlet,
-    cursor: Cursor,
+    /// Unknown while the store is away.
+    cursor: Option<Cursor>,
+    sink: Settings,
     settings: super::Settings,
     base: PathBuf,
     reader: Option<Reader>,
     head: watch::Receiver<Head>,
+    metrics: Metrics,
     stop: CancellationToken,
     /// When a failure was last said, until a delivery succeeds.
     said: Option<Instant>,
@@ -114,6 +119,7 @@ impl Sinks {
         settings: &super::Settings,
         base: &Path,
         head: &watch::Receiver<Head>,
+        metrics: &Metrics,
     ) -> Result<Self, Misconfigured> {
         let stop = CancellationToken::new();
         let sinks = Self {
@@ -129,16 +135,21 @@ impl Sinks {
                 lines.write("").map_err(|e| wrong(&e))?;
             }
             // Borrowed for no longer than this: the writer waits for it.
-            let last = head.borrow().seq;
-            let cursor = place(settings, base, sink, last).map_err(|e| wrong(&e))?;
+            let last = *head.borrow();
+            let cursor = place(settings, base, sink, last, false).map_err(|e| wrong(&e))?;
+            if let Some(cursor) = &cursor {
+                metrics.sink_begins(&sink.name, cursor.at());
+            }
             let sink = Sink {
                 name: sink.name.clone(),
                 outlet,
                 cursor,
+                sink: sink.clone(),
                 settings: settings.clone(),
                 base: base.to_owned(),
                 reader: None,
                 head: head.clone(),
+                metrics: metrics.clone(),
                 stop: sinks.stop.clone(),
                 said: None,
                 _running: sinks.running.token(),
@@ -168,27 +179,36 @@ impl Sinks {
     }
 }
 
-/// Where a sink goes on, or begins.
-fn place(settings: &super::Settings, base: &Path, sink: &Settings, head: u64) -> Result<Cursor, Undelivered> {
-    let store = settings.path(base).map_err(ReadError::from)?;
-    match Cursor::read(&store, &sink.name)? {
-        Some(cursor) if cursor.at() <= head => Ok(cursor),
-        Some(cursor) => {
-            warn!(sink.name = %sink.name, "audit sink `{}` had record {} already, and the store ends at {head}: it is another store, or \
-                an older copy; the sink goes on behind that", sink.name, cursor.at());
-            Ok(Cursor::begin(&store, &sink.name, head)?)
-        }
-        None => {
-            let at = match sink.from {
-                From::Now => head,
-                From::Beginning => {
-                    let oldest = Reader::open(settings, base)?.following(0)?;
-                    oldest.first().map_or(head, |found| number(found) - 1)
-                }
-            };
-            Ok(Cursor::begin(&store, &sink.name, at)?)
-        }
+/// Where a sink goes on, or begins in a chain that is new to it; `None` while the store is away. `late`: records may have been written since the
+/// sink was there.
+fn place(
+    settings: &super::Settings,
+    base: &Path,
+    sink: &Settings,
+    head: Head,
+    late: bool,
+) -> Result<Option<Cursor>, Undelivered> {
+    let store = settings.location(base).map_err(ReadError::from)?;
+    let (chain, head) = (head.chain, head.seq);
+    if matches!(store, Location::Postgres(_)) && chain == 0 {
+        return Ok(None);
     }
+    if let Some(cursor) = Cursor::read(&store, &sink.name, chain)? {
+        if cursor.at() <= head {
+            return Ok(Some(cursor));
+        }
+        warn!(sink.name = %sink.name, "audit sink `{}` had record {} already, and the store ends at {head}: it is another store, or an older \
+            copy; the sink goes on behind that", sink.name, cursor.at());
+        return Cursor::begin(&store, &sink.name, chain, head).map(Some);
+    }
+    let at = match sink.from {
+        From::Now if !late => head,
+        _ => {
+            let oldest = Reader::open(settings, base)?.following(chain, 0)?;
+            oldest.first().map_or(0, |found| number(found) - 1)
+        }
+    };
+    Cursor::begin(&store, &sink.name, chain, at).map(Some)
 }
 
 impl Sink {
@@ -230,6 +250,7 @@ impl Sink {
                     }
                 }
                 Err(e) => {
+                    self.metrics.sink_failed(&self.name);
                     self.say(&e);
                     if last {
                         return;
@@ -247,46 +268,60 @@ impl Sink {
     /// Delivers some records, and says whether there may be more.
     async fn round(&mut self) -> Result<bool, Undelivered> {
         self.save_when_due()?;
+        let head = *self.head.borrow();
+        if self.cursor.is_none() {
+            self.cursor = place(&self.settings, &self.base, &self.sink, head, true)?;
+            if let Some(cursor) = &self.cursor {
+                self.metrics.sink_begins(&self.name, cursor.at());
+            }
+        }
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(false);
+        };
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => Reader::open(&self.settings, &self.base)?,
         };
-        let found = reader.following(self.cursor.at())?;
+        let found = reader.following(cursor.chain(), cursor.at())?;
         self.reader = Some(reader);
         let (Some(first), Some(last)) = (found.first().map(number), found.last().map(number)) else {
-            return Ok(false);
+            if cursor.chain() == head.chain {
+                return Ok(false);
+            }
+            // The writer goes on with another chain, and this one is delivered.
+            cursor.save()?;
+            self.cursor = None;
+            return Ok(true);
         };
-        self.skip_to(first);
+        let from = cursor.at() + 1;
+        if first > from {
+            let (missed, to) = (first - from, first - 1);
+            error!(sink.name = %self.name, missed, from, to, "audit sink `{}` missed {missed} records, {from} to {to}: retention took them \
+                away before it could deliver them", self.name);
+            cursor.advance(to);
+            self.metrics.sink_came_to(&self.name, to, "missed");
+        }
         match &mut self.outlet {
             Outlet::Lines(lines) => {
                 let text: String = found.iter().map(|found| export::cloud_event(found) + "\n").collect();
                 lines.write(&text)?;
-                self.cursor.advance(last);
+                cursor.advance(last);
+                self.metrics.sink_came_to(&self.name, last, "delivered");
             }
             Outlet::Endpoint(endpoint) => {
                 for found in &found {
                     endpoint.post(export::cloud_event(found)).await?;
-                    self.cursor.advance(number(found));
+                    cursor.advance(number(found));
+                    self.metrics.sink_came_to(&self.name, number(found), "delivered");
                 }
             }
         }
         Ok(true)
     }
 
-    /// Says what retention took away before it was delivered.
-    fn skip_to(&mut self, first: u64) {
-        let from = self.cursor.at() + 1;
-        if first > from {
-            let (missed, to) = (first - from, first - 1);
-            error!(sink.name = %self.name, missed, from, to, "audit sink `{}` missed {missed} records, {from} to {to}: retention took them \
-                away before it could deliver them", self.name);
-            self.cursor.advance(to);
-        }
-    }
-
     /// Waits for a record, the end, or the time to save.
     async fn rest(&mut self) {
-        let due = self.cursor.due();
+        let due = self.cursor.as_ref().and_then(Cursor::due);
         let save = async {
             match due {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -305,22 +340,22 @@ impl Sink {
         }
     }
 
-    fn save_when_due(&mut self) -> io::Result<()> {
-        match self.cursor.due() {
+    fn save_when_due(&mut self) -> Result<(), Undelivered> {
+        match self.cursor.as_ref().and_then(Cursor::due) {
             Some(due) if due <= Instant::now() => self.save(),
             _ => Ok(()),
         }
     }
 
     /// Keeps how far it came, once what was written is on disk itself.
-    fn save(&mut self) -> io::Result<()> {
-        if self.cursor.due().is_none() {
+    fn save(&mut self) -> Result<(), Undelivered> {
+        let Some(cursor) = self.cursor.as_mut().filter(|cursor| cursor.due().is_some()) else {
             return Ok(());
-        }
+        };
         if let Outlet::Lines(lines) = &self.outlet {
             lines.sync()?;
         }
-        self.cursor.save()
+        cursor.save()
     }
 
     /// Says what failed, once a minute.
@@ -334,7 +369,10 @@ impl Sink {
     }
 
     fn waiting(&self) -> u64 {
-        self.head.borrow().seq.saturating_sub(self.cursor.at())
+        let head = self.head.borrow().seq;
+        self.cursor
+            .as_ref()
+            .map_or(0, |cursor| head.saturating_sub(cursor.at()))
     }
 }
 

@@ -5,76 +5,36 @@ mod rollups;
 mod schema;
 mod search;
 mod statistics;
+mod verify;
 
 use std::{
-    io,
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
-use uuid::{NoContext, Uuid};
+use uuid::Uuid;
 
-use self::rollups::Rollups;
 #[cfg(test)]
 pub(super) use self::search::seek;
 pub(super) use self::{
     retention::newest_anchor,
     schema::{APPLICATION, SCHEMA},
-    search::{Stopped, read, time_of, walk},
+    search::{above, read, walk},
     statistics::statistics,
+    verify::verify,
 };
-use super::{Hash, Head, Receipt, facets, record::Draft};
-use crate::{clock::Clock, misconfigured::Misconfigured};
+use super::{Hash, Head, Receipt, StoreError, facets, files, record::Stamped, rollups::Rollups};
 
 /// An open store. It never runs on an async thread: every call waits for the disk.
 #[derive(Debug)]
 pub(super) struct Store {
+    path: PathBuf,
     connection: Connection,
     head: Head,
     insert_facets: String,
-}
-
-/// Why the store could not be opened or written.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Another process holds the lock.
-    #[error("another Tollgate writes to `{}`", .0.display())]
-    Locked(PathBuf),
-    /// The file is a database of another program, or none.
-    #[error("`{}` is no audit store", .0.display())]
-    Foreign(PathBuf),
-    /// The file was written by a newer version.
-    #[error("`{}` has schema {found}; this version knows schema {SCHEMA}", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-    },
-    /// The file system cannot carry a write-ahead log.
-    #[error("`{}` is on a file system without shared memory, such as a network share", .0.display())]
-    NoWal(PathBuf),
-    /// The file that was opened is no longer in its place.
-    #[error("`{}` was moved, replaced or deleted while it was in use", .0.display())]
-    Moved(PathBuf),
-    /// The file system refused.
-    #[error("`{}` cannot be used: {source}", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        source: Arc<io::Error>,
-    },
-    /// SQLite refused: the disk is full, another program holds a lock, the file is damaged.
-    #[error("the audit store `{}` cannot be written: {source}", path.display())]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite said.
-        source: Arc<rusqlite::Error>,
-    },
 }
 
 impl Store {
@@ -126,6 +86,7 @@ impl Store {
         }
         let head = head(&connection).map_err(sqlite)?;
         Ok(Self {
+            path: path.to_owned(),
             connection,
             head,
             insert_facets: schema::insert_facets(),
@@ -143,62 +104,78 @@ impl Store {
             .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
-    /// Writes the drafts in one transaction. When this returns `Ok`, they are on disk; after an error, open the store anew, since a commit
-    /// may have failed half-way and only the file knows.
-    pub(super) fn append<'a>(
-        &mut self,
-        drafts: impl Iterator<Item = &'a Draft>,
-        clock: &Clock,
-    ) -> Result<Vec<Receipt>, rusqlite::Error> {
+    /// Commits a page that says what it said before.
+    pub(super) fn probe(&mut self) -> Result<(), rusqlite::Error> {
+        let behavior = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+        transaction.commit()
+    }
+
+    /// Writes the records in one transaction.
+    pub(super) fn append(&mut self, records: &[Stamped]) -> Result<Vec<Receipt>, StoreError> {
+        let receipts = self.commit(records).map_err(|e| self.failed(e))?;
+        // Closing the store now brings what is in the log to the file; a log that was deleted takes it along.
+        let log = files::beside(&self.path, "-wal");
+        if !log.exists() {
+            return Err(StoreError::Moved(log));
+        }
+        Ok(receipts)
+    }
+
+    fn commit(&mut self, records: &[Stamped]) -> Result<Vec<Receipt>, rusqlite::Error> {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut head = self.head;
         let mut receipts = Vec::new();
-        let mut rollups = Rollups::default();
+        let mut sums = Rollups::default();
         {
             let mut insert = transaction.prepare_cached(INSERT)?;
             let mut beside = transaction.prepare_cached(&self.insert_facets)?;
-            for draft in drafts {
-                let time = clock.now();
-                let id = new_id(time);
+            for Stamped { id, time, draft } in records {
                 let seq = head.seq + 1;
-                let body = draft.body(seq, id, time);
-                let hash = head.hash.link(&body);
+                let body = draft.body(seq, *id, *time);
+                let after = head.follow(&body);
                 let row = i64::try_from(seq).unwrap_or(i64::MAX);
-                insert.execute(params![row, id.to_string(), head.hash.bytes(), hash.bytes(), body])?;
+                insert.execute(params![
+                    row,
+                    id.to_string(),
+                    head.hash.bytes(),
+                    after.hash.bytes(),
+                    body
+                ])?;
                 let time_ms = time.as_millisecond();
                 schema::put_facets(&mut beside, row, &facets::of(draft.members(), time_ms))?;
-                rollups.add(draft.members(), row, time_ms);
-                head = Head { seq, hash };
-                receipts.push(Receipt { seq, id });
+                sums.add(draft.members(), row, time_ms);
+                head = after;
+                receipts.push(Receipt { seq, id: *id });
             }
         }
-        rollups.write(&transaction)?;
+        rollups::write(&sums, &transaction)?;
         transaction.commit()?;
         self.head = head;
         Ok(receipts)
     }
-}
 
-impl StoreError {
-    /// The finding for `audit.store`, with what to do about it.
-    pub(super) fn misconfigured(&self, path: &Path) -> Misconfigured {
-        let hint = match self {
-            Self::Locked(_) => "stop the other one first, or give each its own `store`".to_owned(),
-            Self::Foreign(_) => "name a file that does not exist yet, and it will be made".to_owned(),
-            Self::Newer { .. } => "run the newer version, or name another file".to_owned(),
-            Self::Moved(_) => "put the file back".to_owned(),
-            Self::NoWal(_) => "keep the store on a local disk".to_owned(),
-            Self::File { .. } | Self::Sqlite { .. } => {
-                let folder = path.parent().unwrap_or(path);
-                format!(
-                    "`{}` must be a folder that Tollgate can write to, with room on its disk",
-                    folder.display()
-                )
+    /// Which of these records are in the file.
+    pub(super) fn known(&self, ids: &[Uuid]) -> Result<BTreeSet<Uuid>, rusqlite::Error> {
+        let mut select = self.connection.prepare_cached("SELECT 1 FROM record WHERE id = ?1")?;
+        let mut known = BTreeSet::new();
+        for id in ids {
+            if select.exists([id.to_string()])? {
+                known.insert(*id);
             }
-        };
-        Misconfigured::new("audit.store", self.to_string()).hint(hint)
+        }
+        Ok(known)
+    }
+
+    /// The failure, with the file's name.
+    pub(super) fn failed(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Sqlite {
+            path: self.path.clone(),
+            source: Arc::new(source),
+        }
     }
 }
 
@@ -216,15 +193,10 @@ fn head(connection: &Connection) -> Result<Head, rusqlite::Error> {
         })
         .optional()?;
     Ok(last.map_or_else(Head::genesis, |(seq, hash)| Head {
+        chain: 0,
         seq: u64::try_from(seq).unwrap_or(0),
         hash: Hash::from(hash),
     }))
-}
-
-fn new_id(time: jiff::Timestamp) -> Uuid {
-    let ms = u64::try_from(time.as_millisecond()).unwrap_or(0);
-    let nanos = u32::try_from(ms % 1_000).unwrap_or(0) * 1_000_000;
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, ms / 1_000, nanos))
 }
 
 /// How long a write waits for a lock that another program took.
@@ -242,7 +214,13 @@ const INSERT: &str = "INSERT INTO record (seq, id, prev_hash, hash, body) VALUES
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::Entry;
+    use crate::{
+        audit::{
+            Entry,
+            record::{Draft, Stamp},
+        },
+        clock::Clock,
+    };
 
     #[test]
     fn every_commit_waits_for_the_disk() {
@@ -267,7 +245,11 @@ mod tests {
         let path = dir.path().join("audit.db");
         crate::audit::files::prepare(&path).unwrap();
         let mut store = Store::open(&path).unwrap();
-        let drafts = vec![Draft::of(&Entry::of_refusal("rule", "reason")); 20];
+        let mut stamp = Stamp::new(Clock::system());
+        let mut records = || {
+            let entry = Entry::of_refusal("rule", "reason");
+            Vec::from_iter((0..20).map(|_| stamp.on(Draft::of(entry.clone()))))
+        };
         let pages: i64 = store
             .connection
             .query_row("PRAGMA page_count", [], |row| row.get(0))
@@ -278,7 +260,7 @@ mod tests {
             .unwrap();
         let mut written = 0;
         let error = loop {
-            match store.append(drafts.iter(), &Clock::system()) {
+            match store.commit(&records()) {
                 Ok(receipts) => written += receipts.len() as u64,
                 Err(error) => break error,
             }
@@ -288,8 +270,8 @@ mod tests {
         drop(store);
 
         let mut store = Store::open(&path).unwrap();
-        store.append(drafts.iter(), &Clock::system()).unwrap();
-        let report = crate::audit::verify::verify(&store.connection, &crate::audit::Heads::default()).unwrap();
+        store.append(&records()).unwrap();
+        let report = verify(&store.connection, &crate::audit::Heads::default()).unwrap();
         assert!(report.holds(), "{report}");
         assert_eq!(report.records, written + 20);
     }

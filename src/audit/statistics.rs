@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Histogram, facets};
+use super::{Histogram, facets, rollups::WIDTHS};
 
 /// What was decided in a range of time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -98,6 +98,34 @@ impl Tally {
         };
         *place = place.saturating_add(sum.count);
     }
+}
+
+/// Reads the sums within the range: those of the widest rows that fit its step, and narrower ones at its edges. `oldest` says where the
+/// rows of a width begin, `read` is given a width and from when until when.
+pub(super) fn read<E>(
+    range: &Range,
+    mut oldest: impl FnMut(i64) -> Result<Option<i64>, E>,
+    mut read: impl FnMut(i64, i64, i64) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some(least) = WIDTHS.iter().rev().find(|width| range.step_ms % **width == 0) else {
+        return Ok(());
+    };
+    // Narrow rows are given up after a while; then the next width is as fine as it gets.
+    let mut until = range.until_ms;
+    for width in WIDTHS.into_iter().filter(|width| width >= least) {
+        let Some(oldest) = oldest(width)? else { break };
+        // Rows are given up at a border of the next width, so behind that border none is missing.
+        let from = match WIDTHS.into_iter().find(|next| *next > width) {
+            Some(next) => (oldest.div_euclid(next) * next).max(range.since_ms),
+            None => range.since_ms,
+        };
+        read(width, from, until)?;
+        until = until.min(from);
+        if until <= range.since_ms {
+            break;
+        }
+    }
+    Ok(())
 }
 
 impl Range {

@@ -1,5 +1,6 @@
 //! What holds for every store: durable, in order, found again, tampering named, no secrets.
 
+mod both;
 mod crash;
 mod fields;
 mod heads;
@@ -10,16 +11,17 @@ mod retention;
 mod secrets;
 mod tampering;
 mod upgrade;
+mod vouched;
 mod writing;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde_json::json;
 
 use super::*;
 use crate::{
     event::{Context, Event, Trigger},
-    verdict::{Additions, Claims, Consultation, DecidedBy, Effect},
+    verdict::{Additions, Attempt, Claims, Consultation, DecidedBy, Effect},
 };
 
 fn settings() -> Settings {
@@ -43,6 +45,22 @@ fn raw(dir: &Path) -> rusqlite::Connection {
     let connection = rusqlite::Connection::open(dir.join("audit.db")).unwrap();
     connection.pragma_update(None, "synchronous", "OFF").unwrap();
     connection
+}
+
+/// The report on the one chain of a file.
+trait OnlyChain {
+    fn only_chain(&self, expect: Option<Head>) -> Result<Report, ReadError>;
+    fn only_chain_with(&self, heads: &Heads) -> Result<Report, ReadError>;
+}
+
+impl OnlyChain for Reader {
+    fn only_chain(&self, expect: Option<Head>) -> Result<Report, ReadError> {
+        self.only_chain_with(&expect.map_or_else(Heads::default, Heads::one))
+    }
+
+    fn only_chain_with(&self, heads: &Heads) -> Result<Report, ReadError> {
+        Ok(self.verify(heads)?.remove(0))
+    }
 }
 
 fn all(dir: &Path) -> Vec<Record> {
@@ -96,9 +114,15 @@ fn consultation() -> Consultation {
         annotations: serde_json::from_value(json!({"rule": 7})).unwrap(),
         warnings: vec!["close to the seat limit".into()],
         status: Some(200),
-        attempts: 1,
+        attempts: vec![Attempt {
+            started: clock().now(),
+            duration: std::time::Duration::from_millis(11),
+            status: Some(200),
+            failure: None,
+        }],
         duration: std::time::Duration::from_millis(12),
         answer: Some(json!({"decision": "ALLOW", "response": {"claims": {"plan": "gold"}}})),
+        refused: Vec::new(),
     }
 }
 

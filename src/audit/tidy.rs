@@ -2,8 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{heads::Exporter, record::Draft, retention::Limits, sqlite::Store};
-use crate::clock::Clock;
+use super::{
+    StoreError,
+    heads::Exporter,
+    record::{Draft, Stamp},
+    retention::Limits,
+    store::Store,
+};
 
 /// The thread's other work.
 pub(super) struct Tidy {
@@ -11,21 +16,24 @@ pub(super) struct Tidy {
     pub(super) heads: Option<Exporter>,
     /// Records up to this one are on their way out.
     leaving: Option<u64>,
+    /// The chain that they leave, where it is one that nobody writes any more.
+    orphan: Option<Store>,
     /// Whether the file may have pages to give back.
     roomy: bool,
     looked: Option<Timestamp>,
 }
 
 impl Tidy {
-    /// Goes on where the last run stopped.
-    pub(super) fn start(limits: Limits, heads: Option<Exporter>, store: &Store) -> Result<Self, rusqlite::Error> {
-        Ok(Self {
+    /// Goes on where the last run stopped, at the first look.
+    pub(super) fn new(limits: Limits, heads: Option<Exporter>) -> Self {
+        Self {
             limits,
             heads,
-            leaving: store.unfinished()?,
+            leaving: None,
+            orphan: None,
             roomy: true,
             looked: None,
-        })
+        }
     }
 
     /// Whether there is more to do at once.
@@ -36,13 +44,14 @@ impl Tidy {
     /// Leaves what is to be done until the next look.
     pub(super) fn rest(&mut self) {
         self.leaving = None;
+        self.orphan = None;
         self.roomy = false;
         self.looked = None;
     }
 
     /// Looks for what has to go when the last look was a while ago, or when it `must`.
-    pub(super) fn look(&mut self, store: &mut Store, clock: &Clock, must: bool) -> Result<(), rusqlite::Error> {
-        let now = clock.now();
+    pub(super) fn look(&mut self, store: &mut Store, stamp: &mut Stamp, must: bool) -> Result<(), StoreError> {
+        let now = stamp.clock().now();
         let due = self
             .looked
             .is_none_or(|looked| now.duration_since(looked).abs() >= LOOK);
@@ -55,29 +64,47 @@ impl Tidy {
             return Ok(());
         }
         store.thin_figures(now.as_millisecond())?;
-        if let Some(anchor) = store.surplus(self.limits, now.as_millisecond())? {
-            // On disk before the first record goes, and signed: from then on it is what the rest of the chain hangs from.
-            store.append([Draft::of(&anchor.entry())].iter(), clock)?;
-            if let Some(heads) = &mut self.heads {
-                heads.offer(store.head(), now, true);
+        if self.anchor(store, stamp)? {
+            return Ok(());
+        }
+        if let Some(mut orphan) = store.orphan(self.limits, now.as_millisecond())? {
+            self.leaving = orphan.unfinished()?;
+            if self.leaving.is_some() || self.anchor(&mut orphan, stamp)? {
+                self.orphan = Some(orphan);
             }
-            tracing::info!(
-                first = anchor.first,
-                last = anchor.last.seq,
-                "audit retention: records {} to {} go",
-                anchor.first,
-                anchor.last.seq
-            );
-            self.leaving = Some(anchor.last.seq);
         }
         Ok(())
     }
 
+    /// Writes the anchor for what has to go of this chain; whether anything has.
+    fn anchor(&mut self, store: &mut Store, stamp: &mut Stamp) -> Result<bool, StoreError> {
+        let now = stamp.clock().now();
+        let Some(anchor) = store.surplus(self.limits, now.as_millisecond())? else {
+            return Ok(false);
+        };
+        // On disk before the first record goes, and signed: from then on it is what the rest of the chain hangs from.
+        store.append(&[stamp.on(Draft::of(anchor.entry()))])?;
+        if let Some(heads) = &mut self.heads {
+            heads.offer(store.head(), now, true);
+        }
+        tracing::info!(
+            chain = anchor.last.chain,
+            first = anchor.first,
+            last = anchor.last.seq,
+            "audit retention: records {} to {} go",
+            anchor.first,
+            anchor.last.seq
+        );
+        self.leaving = Some(anchor.last.seq);
+        Ok(true)
+    }
+
     /// Does a little of what is to be done.
-    pub(super) fn step(&mut self, store: &mut Store) -> Result<(), rusqlite::Error> {
+    pub(super) fn step(&mut self, store: &mut Store) -> Result<(), StoreError> {
         if let Some(last) = self.leaving {
-            if !store.take_away(last)? {
+            if !self.orphan.as_mut().unwrap_or(store).take_away(last)? {
                 self.leaving = None;
+                self.orphan = None;
                 self.roomy = true;
             }
         } else if self.roomy {

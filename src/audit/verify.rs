@@ -1,22 +1,22 @@
-//! Checks the chain from the first record to the last.
+//! Checks a chain from the first record to the last.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, types::ValueRef};
 use serde_json::{Map, Value, json};
 
 use super::{
     Hash, Head, Heads,
     facets::{self, Term},
     retention::Anchor,
-    sqlite::newest_anchor,
 };
 use crate::escape;
 
-/// What the check came to.
+/// What the check of a chain came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
+    /// The chain's number; 0 for the only one of a file.
+    pub chain: u32,
     /// How many records hold.
     pub records: u64,
     /// How many before them were taken away by retention.
@@ -70,57 +70,91 @@ pub enum FlawKind {
         /// The line's number.
         line: usize,
     },
-    /// SQLite cannot read the file from here on, or its indexes are wrong.
+    /// The store cannot be read from here on, or its indexes are wrong.
     Damaged(String),
 }
 
-/// Checks all records, then SQLite's own structures.
-pub(super) fn verify(connection: &Connection, heads: &Heads) -> Result<Report, rusqlite::Error> {
-    // One snapshot: what a server writes meanwhile does not matter.
-    let snapshot = connection.unchecked_transaction()?;
-    let mut report = Report {
-        records: 0,
-        removed: 0,
-        head: Head::genesis(),
-        first: None,
-        last: None,
-        flaw: None,
-    };
-    if let Some((line, seq)) = heads.forged {
-        report.flaw = Some(bare(seq, FlawKind::ForgedHead { line }));
-        return Ok(report);
+/// A stored row, as it is: nothing in it is believed.
+pub(super) trait Row {
+    /// The number under which it is found.
+    fn seq(&self) -> Option<i64>;
+    /// Its id.
+    fn id(&self) -> Option<Cow<'_, str>>;
+    /// Its text.
+    fn body(&self) -> Option<&str>;
+    /// What should be the hash before it.
+    fn prev_hash(&self) -> Option<&[u8]>;
+    /// What should be its hash.
+    fn hash(&self) -> Option<&[u8]>;
+    /// Whether the facet with this index of [`facets::NAMES`] is this one.
+    fn has_facet(&self, index: usize, due: Option<Term<'_>>) -> bool;
+}
+
+/// Goes along one chain.
+pub(super) struct Walk<'h> {
+    chain: u32,
+    heads: &'h Heads,
+    anchor: Option<Head>,
+    begun: bool,
+    report: Report,
+}
+
+impl<'h> Walk<'h> {
+    /// Begins with the newest anchor of the chain.
+    pub(super) fn new(chain: u32, heads: &'h Heads, anchor: Option<Head>) -> Self {
+        let forged = heads.forged.filter(|(_, of, _)| *of == chain);
+        Self {
+            chain,
+            heads,
+            anchor,
+            begun: false,
+            report: Report {
+                chain,
+                records: 0,
+                removed: 0,
+                head: Head::genesis_of(chain),
+                first: None,
+                last: None,
+                flaw: forged.map(|(line, _, seq)| bare(seq, FlawKind::ForgedHead { line })),
+            },
+        }
     }
-    let anchor = newest_anchor(&snapshot)?.map(|(_, last)| last);
-    let mut select = snapshot.prepare(&format!(
-        "SELECT record.seq, id, body, prev_hash, hash, {} FROM record NOT INDEXED LEFT JOIN facet USING (seq) ORDER BY record.seq",
-        facets::NAMES.join(", ")
-    ))?;
-    let mut rows = select.query([])?;
-    let mut begun = false;
-    loop {
-        let row = match rows.next() {
-            Ok(Some(row)) => row,
-            Ok(None) => break,
-            Err(error) => {
-                report.flaw = Some(damaged(&report, &error.to_string()));
-                return Ok(report);
-            }
-        };
-        if !begun {
-            begun = true;
-            match begin(row, anchor) {
-                Ok(head) => (report.head, report.removed) = (head, head.seq),
+
+    /// Whether nothing more has to be looked at.
+    pub(super) fn is_over(&self) -> bool {
+        self.report.flaw.is_some()
+    }
+
+    /// Where the walk is.
+    pub(super) fn head(&self) -> Head {
+        self.report.head
+    }
+
+    /// How many records hold so far.
+    pub(super) fn records(&self) -> u64 {
+        self.report.records
+    }
+
+    /// Looks at the next row. Whether it holds.
+    pub(super) fn take(&mut self, row: &impl Row) -> bool {
+        if !self.begun {
+            self.begun = true;
+            match begin(self.chain, row, self.anchor) {
+                Ok(head) => (self.report.head, self.report.removed) = (head, head.seq),
                 Err(flaw) => {
-                    report.flaw = Some(flaw);
-                    return Ok(report);
+                    self.report.flaw = Some(flaw);
+                    return false;
                 }
             }
         }
-        let followed = follow(report.head, row).and_then(|(head, time)| {
+        let (anchor, heads) = (self.anchor, self.heads);
+        let followed = follow(self.report.head, row).and_then(|(head, time)| {
             // What the anchor says of a record on its way out, it says of all before.
             let anchored = anchor.is_none_or(|anchor| anchor.seq != head.seq || anchor.hash == head.hash);
-            let expected = heads.expected.get(&head.seq).is_none_or(|hash| *hash == head.hash);
-            let sworn = heads.signed.is_none_or(|signed| head.seq <= signed) || !is_anchor(row);
+            let expected = heads.expected.get(&(head.chain, head.seq));
+            let expected = expected.is_none_or(|hash| *hash == head.hash);
+            let signed = heads.signed.get(&head.chain);
+            let sworn = signed.is_none_or(|signed| head.seq <= *signed) || !is_anchor(row);
             match (anchored, expected, sworn) {
                 (false, _, _) => Err(bare(head.seq, FlawKind::BrokenLink)),
                 (_, false, _) => Err(bare(head.seq, FlawKind::HeadGone)),
@@ -130,69 +164,71 @@ pub(super) fn verify(connection: &Connection, heads: &Heads) -> Result<Report, r
         });
         match followed {
             Ok((head, time)) => {
-                report.records += 1;
-                report.head = head;
-                report.first.get_or_insert_with(|| time.clone());
-                report.last = Some(time);
+                self.report.records += 1;
+                self.report.head = head;
+                self.report.first.get_or_insert_with(|| time.clone());
+                self.report.last = Some(time);
+                true
             }
             Err(flaw) => {
-                report.flaw = Some(flaw);
-                return Ok(report);
+                self.report.flaw = Some(flaw);
+                false
             }
         }
     }
-    if let Some((seq, _)) = heads.expected.range(report.head.seq + 1..).next() {
-        report.flaw = Some(bare(*seq, FlawKind::HeadGone));
-        return Ok(report);
+
+    /// The store says this of itself.
+    pub(super) fn damaged(&mut self, finding: &str) {
+        let seq = self.report.head.seq;
+        self.report
+            .flaw
+            .get_or_insert_with(|| bare(seq, FlawKind::Damaged(finding.to_owned())));
     }
-    // A search looks only there, so what is missing there is hidden, and what is too much was a record once.
-    let beside: (i64, Option<i64>) = snapshot.query_row("SELECT count(*), max(seq) FROM facet", [], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    })?;
-    let last = u64::try_from(beside.1.unwrap_or(0)).unwrap_or(0);
-    if last > report.head.seq {
-        report.flaw = Some(bare(report.head.seq + 1, FlawKind::Missing { next: last + 1 }));
-        return Ok(report);
+
+    /// Something says that there was a record with this number.
+    pub(super) fn must_reach(&mut self, last: u64) {
+        let seq = self.report.head.seq;
+        if last > seq {
+            let missing = FlawKind::Missing { next: last + 1 };
+            self.report.flaw.get_or_insert_with(|| bare(seq + 1, missing));
+        }
     }
-    if u64::try_from(beside.0).ok() != Some(report.records) {
-        report.flaw = Some(damaged(&report, "the search columns of records that are not there"));
-        return Ok(report);
+
+    /// All rows were looked at: what is expected behind them is not there.
+    pub(super) fn end(&mut self) {
+        let behind = (self.chain, self.report.head.seq + 1)..=(self.chain, u64::MAX);
+        if let Some(((_, seq), _)) = self.heads.expected.range(behind).next() {
+            self.report.flaw.get_or_insert_with(|| bare(*seq, FlawKind::HeadGone));
+        }
     }
-    // A record that an index leaves out is there and cannot be found.
-    let sound = snapshot.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0));
-    report.flaw = match sound {
-        Ok(word) if word == "ok" => None,
-        Ok(finding) => Some(damaged(&report, &finding)),
-        Err(error) => Some(damaged(&report, &error.to_string())),
-    };
-    Ok(report)
+
+    pub(super) fn report(self) -> Report {
+        self.report
+    }
 }
 
 /// What stands before the first record that is there: nothing, or what an anchor says was taken away.
-fn begin(row: &Row<'_>, anchor: Option<Head>) -> Result<Head, Flaw> {
-    let seq = row.get_ref(0).ok().and_then(|seq| seq.as_i64().ok()).unwrap_or(0);
-    let seq = u64::try_from(seq).unwrap_or(0);
+fn begin(chain: u32, row: &impl Row, anchor: Option<Head>) -> Result<Head, Flaw> {
+    let seq = u64::try_from(row.seq().unwrap_or(0)).unwrap_or(0);
     if seq <= 1 {
-        return Ok(Head::genesis());
+        return Ok(Head::genesis_of(chain));
     }
     let due = anchor.map_or(1, |anchor| anchor.seq + 1);
     if seq > due {
         return Err(bare(due, FlawKind::Missing { next: seq }));
     }
-    let before = row
-        .get_ref(PREV_HASH)
-        .ok()
-        .and_then(|hash| hash.as_blob().ok())
-        .and_then(Hash::from_bytes);
-    match (before, anchor) {
-        (Some(hash), Some(anchor)) if seq < due || hash == anchor.hash => Ok(Head { seq: seq - 1, hash }),
+    match (row.prev_hash().and_then(Hash::from_bytes), anchor) {
+        (Some(hash), Some(anchor)) if seq < due || hash == anchor.hash => Ok(Head {
+            chain,
+            seq: seq - 1,
+            hash,
+        }),
         _ => Err(bare(seq, FlawKind::BrokenLink)),
     }
 }
 
-fn is_anchor(row: &Row<'_>) -> bool {
-    let body = row.get_ref(BODY).ok().and_then(|body| body.as_str().ok());
-    body.and_then(Anchor::read).is_some()
+fn is_anchor(row: &impl Row) -> bool {
+    row.body().and_then(|body| Anchor::read(0, body)).is_some()
 }
 
 fn bare(seq: u64, kind: FlawKind) -> Flaw {
@@ -200,11 +236,10 @@ fn bare(seq: u64, kind: FlawKind) -> Flaw {
 }
 
 /// The head after `row`, and its time, when it is what must follow `before`.
-fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
-    let column = |index: usize| row.get_ref(index).unwrap_or(ValueRef::Null);
+fn follow(before: Head, row: &impl Row) -> Result<(Head, String), Flaw> {
     let due = before.seq + 1;
-    let seq = u64::try_from(column(0).as_i64().unwrap_or(-1)).unwrap_or(0);
-    let id = column(1).as_str().ok().map(str::to_owned);
+    let seq = u64::try_from(row.seq().unwrap_or(-1)).unwrap_or(0);
+    let id = row.id().map(Cow::into_owned);
     let flaw = |kind| Flaw {
         seq,
         id: id.clone(),
@@ -213,19 +248,19 @@ fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
     if seq > due {
         return Err(bare(due, FlawKind::Missing { next: seq }));
     }
-    let Ok(body) = column(BODY).as_str() else {
+    let Some(body) = row.body() else {
         return Err(flaw(FlawKind::Changed));
     };
     let members: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
     let text = members.get("seq").and_then(Value::as_u64);
-    let prev_hash = column(PREV_HASH).as_blob().ok().and_then(Hash::from_bytes);
-    let hash = column(HASH).as_blob().ok().and_then(Hash::from_bytes);
+    let prev_hash = row.prev_hash().and_then(Hash::from_bytes);
+    let hash = row.hash().and_then(Hash::from_bytes);
     let whole = prev_hash.is_some_and(|prev| hash == Some(prev.link(body)));
     if seq < due || (whole && text != Some(seq)) {
         return Err(flaw(FlawKind::Misplaced { text }));
     }
-    let linked = before.hash.link(body);
-    if hash != Some(linked) {
+    let after = before.follow(body);
+    if hash != Some(after.hash) {
         return Err(flaw(if whole { FlawKind::BrokenLink } else { FlawKind::Changed }));
     }
     if prev_hash != Some(before.hash) {
@@ -234,7 +269,7 @@ fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
     if text != Some(seq) {
         return Err(flaw(FlawKind::Misplaced { text }));
     }
-    if column(ID).as_str().ok() != members.get("id").and_then(Value::as_str) {
+    if id.as_deref() != members.get("id").and_then(Value::as_str) {
         return Err(flaw(FlawKind::Column("id")));
     }
     let time = members.get("time").and_then(Value::as_str).unwrap_or_default();
@@ -243,25 +278,11 @@ fn follow(before: Head, row: &Row<'_>) -> Result<(Head, String), Flaw> {
     };
     let facets = facets::of(&members, written.as_millisecond());
     for (index, (due, name)) in facets.iter().zip(facets::NAMES).enumerate() {
-        let same = match (column(FACETS + index), due) {
-            (ValueRef::Null, None) => true,
-            (ValueRef::Text(stored), Some(Term::Text(due))) => stored == due.as_bytes(),
-            (ValueRef::Integer(stored), Some(Term::Number(due))) => stored == *due,
-            _ => false,
-        };
-        if !same {
+        if !row.has_facet(index, *due) {
             return Err(flaw(FlawKind::Column(name)));
         }
     }
-    Ok((Head { seq, hash: linked }, time.to_owned()))
-}
-
-fn damaged(report: &Report, finding: &str) -> Flaw {
-    Flaw {
-        seq: report.head.seq,
-        id: None,
-        kind: FlawKind::Damaged(finding.to_owned()),
-    }
+    Ok((after, time.to_owned()))
 }
 
 impl Report {
@@ -277,7 +298,7 @@ impl Report {
             json!({"seq": flaw.seq, "id": flaw.id, "finding": finding})
         });
         let report = json!({
-            "holds": self.holds(), "records": self.records, "first": self.first, "last": self.last,
+            "chain": self.chain, "holds": self.holds(), "records": self.records, "first": self.first, "last": self.last,
             "removed": self.removed, "head": self.head.to_string(), "flaw": flaw,
         });
         escape::in_json(&report.to_string()).into_owned()
@@ -287,11 +308,15 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plural = if self.records == 1 { "" } else { "s" };
+        let chain = match self.chain {
+            0 => "the chain".to_owned(),
+            chain => format!("chain {chain}"),
+        };
         match &self.flaw {
-            None => write!(f, "the chain holds: {} record{plural}", self.records)?,
+            None => write!(f, "{chain} holds: {} record{plural}", self.records)?,
             Some(flaw) => write!(
                 f,
-                "the chain is BROKEN: {flaw}\n{} record{plural} before it hold",
+                "{chain} is BROKEN: {flaw}\n{} record{plural} before it hold",
                 self.records
             )?,
         }
@@ -312,7 +337,7 @@ impl fmt::Display for Flaw {
             FlawKind::Damaged(finding) => {
                 return write!(
                     f,
-                    "the file is damaged, found after record {seq}: {}",
+                    "the store is damaged, found after record {seq}: {}",
                     escape::for_terminal(finding)
                 );
             }
@@ -357,10 +382,3 @@ impl fmt::Display for Flaw {
         }
     }
 }
-
-/// The columns of what is selected; the facets come last.
-const ID: usize = 1;
-const BODY: usize = 2;
-const PREV_HASH: usize = 3;
-const HASH: usize = 4;
-const FACETS: usize = 5;

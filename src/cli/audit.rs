@@ -7,11 +7,11 @@ use std::{
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::outcome::{Outcome, Stop};
 use crate::{
-    audit::{Format, Head, Heads, Query, ReadError, Reader},
+    audit::{Format, Head, Heads, Query, ReadError, Reader, Report},
     config::{ConfigErrors, Kept},
     misconfigured::Misconfigured,
 };
@@ -45,7 +45,7 @@ pub(super) enum Command {
     /// Check that no record was changed, removed, swapped or inserted
     Verify {
         /// A head that an earlier `verify` printed: it must still be there, or the end was cut off
-        #[arg(long, value_name = "SEQ:HASH")]
+        #[arg(long, value_name = "HEAD")]
         expect: Option<Head>,
         /// The file that `audit.heads.file` names, or a copy: every signed head in it must still be there
         #[arg(long, value_name = "FILE")]
@@ -85,21 +85,18 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
                     None => Heads::default(),
                 };
                 known.expect(expect);
-                let report = reader.verify_with(&known)?;
+                let reports = reader.verify(&known)?;
                 if json {
-                    let flaw = report
-                        .flaw
-                        .as_ref()
-                        .map(|flaw| json!({"seq": flaw.seq, "id": flaw.id, "message": flaw.to_string()}));
-                    let summary = json!({
-                        "holds": report.holds(), "records": report.records, "head": report.head.to_string(),
-                        "removed": report.removed, "first": report.first, "last": report.last, "flaw": flaw,
-                    });
-                    writeln!(out, "{summary:#}")?;
+                    writeln!(out, "{:#}", summary(&reports))?;
                 } else {
-                    writeln!(out, "{report}")?;
+                    for report in &reports {
+                        writeln!(out, "{report}")?;
+                    }
+                    if reports.is_empty() {
+                        writeln!(out, "there are no chains yet")?;
+                    }
                 }
-                return Ok(report.holds().into());
+                return Ok(reports.iter().all(Report::holds).into());
             }
         }
         Ok(Outcome::Well)
@@ -107,12 +104,36 @@ pub(super) fn run(config: &Path, command: Command, out: &mut impl Write) -> Resu
     read().map_err(|error| unread(error, |wrong| kept.errors([wrong])))
 }
 
+/// The reports for programs: an object for the chain of a file, and one with all `chains` for a store of several.
+fn summary(reports: &[Report]) -> Value {
+    let one = |report: &Report| {
+        let flaw = report
+            .flaw
+            .as_ref()
+            .map(|flaw| json!({"seq": flaw.seq, "id": flaw.id, "message": flaw.to_string()}));
+        json!({
+            "holds": report.holds(), "records": report.records, "head": report.head.to_string(),
+            "removed": report.removed, "first": report.first, "last": report.last, "flaw": flaw,
+        })
+    };
+    match reports {
+        [only] if only.chain == 0 => one(only),
+        _ => json!({
+            "holds": reports.iter().all(Report::holds),
+            "records": reports.iter().map(|report| report.records).sum::<u64>(),
+            "chains": reports.iter().map(one).collect::<Vec<_>>(),
+        }),
+    }
+}
+
 /// Why the audit could not be read; `place` finds a setting in the file.
 pub(super) fn unread(error: ReadError, place: impl FnOnce(&Misconfigured) -> ConfigErrors) -> Stop {
     match error {
         ReadError::Misconfigured(wrong) => Stop::Config(place(&wrong)),
         ReadError::Output(error) => Stop::Output(error),
-        ReadError::Unknown(_) | ReadError::Ambiguous { .. } | ReadError::Heads(_) => Stop::Usage(error.to_string()),
+        ReadError::Unknown(_) | ReadError::Ambiguous { .. } | ReadError::Heads(_) | ReadError::Number => {
+            Stop::Usage(error.to_string())
+        }
         _ => Stop::Ours(error.to_string()),
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     config::Config,
     demo::Demo,
+    lifecycle::Signals,
     serve,
 };
 
@@ -44,7 +45,7 @@ pub(super) fn run(arguments: &Arguments, out: &mut (impl Write + Send)) -> Resul
         } else {
             write!(out, "{}", demo.playground(running.admin))?;
             out.flush()?;
-            running.until_signal().await?;
+            running.until(Signals::to_end()?).await;
         }
         Ok(if outcome.failures.is_empty() {
             Outcome::Well

@@ -139,7 +139,7 @@ fn text(replayed: &[Replayed], sums: &Sums, out: &mut impl Write) -> Result<(), 
         };
         let name = for_terminal(one.interceptor.as_deref().unwrap_or("-"));
         let about = for_terminal(one.about.as_deref().unwrap_or("-"));
-        writeln!(out, "{state}  record {}  {:.0}  {name}  {about}", one.seq, one.time)?;
+        writeln!(out, "{state}  record {}  {:.0}  {name}  {about}", one.record, one.time)?;
         for detail in details {
             writeln!(out, "         {detail}")?;
         }

@@ -5,7 +5,7 @@ use toml::de::DeTable;
 use super::tree::{self, Node};
 
 /// Settings that must be there or are often mistaken; `*` is the index of a list item.
-pub(super) const EXAMPLES: [(&str, &str); 46] = [
+pub(super) const EXAMPLES: [(&str, &str); 49] = [
     ("environment", "environment = \"prod-eu\""),
     ("consult_budget", "consult_budget = \"10s\""),
     (
@@ -26,6 +26,15 @@ pub(super) const EXAMPLES: [(&str, &str); 46] = [
         "[upstream]\nurl = \"http://127.0.0.1:8080\"\npreset = \"generic\"",
     ),
     ("upstream.url", "url = \"http://127.0.0.1:8080\""),
+    (
+        "upstream.addresses",
+        "addresses = [\"10.0.0.1:8080\", \"10.0.0.2:8080\"]",
+    ),
+    (
+        "upstream.health_check",
+        "health_check = { path = \"/health/ready\", interval = \"5s\" }",
+    ),
+    ("upstream.http", "http = \"auto\""),
     ("upstream.preset", "preset = \"generic\""),
     ("upstream.issuer", "issuer = \"preserve\""),
     (

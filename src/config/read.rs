@@ -71,8 +71,11 @@ pub(super) fn read<T: DeserializeOwned>(
         gone: HashSet::new(),
     };
     let read = peel.read();
-    let Peel { drafts, hidden, .. } = peel;
+    let Peel {
+        drafts, hidden, root, ..
+    } = peel;
     source.hidden.extend(hidden);
+    source.settings = tree::leaves(&root);
     match read {
         Some(value) if drafts.is_empty() => Ok(value),
         _ => Err(ConfigErrors::new(

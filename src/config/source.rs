@@ -1,6 +1,6 @@
 //! Where every setting was written, in the file or the environment, and how a mistake in it is shown.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeMap, ffi::OsString, fmt, ops::Range};
 
 use super::{
     errors::{ConfigErrors, Finding},
@@ -22,6 +22,10 @@ pub(super) struct Source {
     pub(super) variables: Vec<String>,
     /// Their values, for the fingerprint alone. They may be secret.
     pub(super) values: Vec<String>,
+    /// The variables that were offered, for reading everything again.
+    pub(super) environment: Vec<(OsString, OsString)>,
+    /// Every value in effect as TOML has it, by its key.
+    pub(super) settings: BTreeMap<String, String>,
     /// Every setting there is.
     pub(super) entries: Vec<Entry>,
     /// Which layer each setting in effect comes from.

@@ -66,7 +66,7 @@ colour = \"hunter2\"
         "proxy.toml:1:1: unknown key `zzz` at the top level of the file\n\
          1 | zzz = ***\n  \
            | ^^^\n\
-         hint: known here: `environment`, `consult_budget`, `listen`, `upstream`, `tokens`, `jwks`, `audit`, `admin`, `test`, `geo`, `denial`, \
+         hint: known here: `environment`, `consult_budget`, `listen`, `upstream`, `tokens`, `jwks`, `audit`, `admin`, `test`, `geo`, `denial`, `reload`, \
          `log`, `telemetry`, `interceptor`, `logout` and `route`\n\n\
          proxy.toml:5:1: unknown key `colour` in `[denial]`\n\
          5 | colour = ***\n  \

@@ -1,6 +1,6 @@
 //! A TOML document as a tree whose every node knows where it was written.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use toml::{
     Spanned,
@@ -31,6 +31,51 @@ pub(super) fn entries(root: &Node<'_>) -> Vec<Entry> {
     let mut found = Vec::new();
     collect(root, &mut Vec::new(), root.span(), &mut found);
     found
+}
+
+/// Every value in effect as TOML has it, by its key; a list of plain values is one value.
+pub(super) fn leaves(root: &Node<'_>) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    spread(root, &mut Vec::new(), &mut found);
+    found
+}
+
+fn spread(node: &Node<'_>, path: &mut KeyPath, found: &mut BTreeMap<String, String>) {
+    let children: Vec<(String, &Node<'_>)> = match node.get_ref() {
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(name, child)| (name.get_ref().to_string(), child))
+            .collect(),
+        DeValue::Array(array) if array.iter().any(|item| item.get_ref().is_table()) => {
+            let numbered = array.iter().enumerate();
+            numbered.map(|(index, child)| (index.to_string(), child)).collect()
+        }
+        plain => {
+            found.insert(path.join("."), written(plain));
+            return;
+        }
+    };
+    for (name, child) in children {
+        path.push(name);
+        spread(child, path, found);
+        path.pop();
+    }
+}
+
+/// A value as it would be written.
+fn written(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => toml::Value::String(text.to_string()).to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(yes) => yes.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(array) => {
+            let items: Vec<_> = array.iter().map(|item| written(item.get_ref())).collect();
+            format!("[{}]", items.join(", "))
+        }
+        DeValue::Table(_) => "{ … }".to_owned(),
+    }
 }
 
 /// The innermost node whose key or value is exactly these bytes, and which is called `name` if that is given.

@@ -18,6 +18,7 @@ use axum::{
     routing::{get, post},
 };
 
+pub use self::session::Ended;
 use self::{hosts::Hosts, login::Login, seal::Seal, session::Sessions};
 use super::{
     console::{Parts, Shared},
@@ -107,7 +108,7 @@ impl Access {
         let Rules { hosts, token, login } = Rules::read(settings, &parts.base)?;
         Ok(Self {
             open: settings.is_open(),
-            sessions: Sessions::new(hosts.is_https(), parts.clock.clone()),
+            sessions: Sessions::new(hosts.is_https(), parts.clock.clone(), parts.ended.clone()),
             seal: Seal::new(&parts.secret).map_err(|finding| vec![finding])?,
             hosts,
             token,

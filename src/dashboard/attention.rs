@@ -5,9 +5,10 @@ use super::{
     frame::{moment, span},
 };
 use crate::{
-    audit::Statistics,
+    audit::{ReadError, Statistics},
     interceptor::{BreakerState, Policy},
     token::State,
+    upstream::State as AddressState,
 };
 
 /// One thing that needs attention.
@@ -55,11 +56,21 @@ impl Level {
 pub(super) async fn notices(console: &Console, hour: &Statistics) -> Vec<Notice> {
     let mut found = Vec::new();
     audit(console, &mut found);
+    configuration(console, &mut found);
     interceptors(console, hour, &mut found);
     keys(console, &mut found);
     upstream(console, &mut found).await;
     found.sort_by_key(|notice| notice.level);
     found
+}
+
+/// The store cannot be read.
+pub(super) fn unread(error: &ReadError) -> Notice {
+    Notice::new(
+        Level::Bad,
+        format!("Records cannot be read, so there are no figures below: {error}"),
+        "Is the database running and reachable from here, or the file in its place?",
+    )
 }
 
 fn audit(console: &Console, found: &mut Vec<Notice>) {
@@ -70,12 +81,41 @@ fn audit(console: &Console, found: &mut Vec<Notice>) {
             format!("The audit cannot be written: {error}"),
             "Every recognised request is refused with 503 until it can. Look at the disk: is it full, is the folder writable?",
         ));
+    } else if let Some(waiting) = health.spooled {
+        let now = console.clock.now().as_second();
+        let full = waiting.bytes.saturating_mul(100) / waiting.most.max(1);
+        found.push(Notice::new(
+            if full >= SPOOL_FULL { Level::Bad } else { Level::Soon },
+            format!(
+                "{} in the spool for the audit's store, the first for {}: it is {full} % full",
+                waits(waiting.records),
+                span(now - waiting.since.as_second())
+            ),
+            "The store is away, and records are kept on this machine until it is back. When the spool is full, every recognised request is \
+             refused with 503. Is the database running and reachable from here, or the disk full?",
+        ));
     } else if health.queued > QUEUE {
         found.push(Notice::new(
             Level::Soon,
             format!("{} requests wait for the audit", health.queued),
             "The disk does not keep up with the records. When too many wait, requests are refused.",
         ));
+    }
+}
+
+fn configuration(console: &Console, found: &mut Vec<Notice>) {
+    if let Some(refused) = console.reloading.standing().refused {
+        let first = refused.why.lines().next().unwrap_or_default();
+        let title = format!("The configuration on the disk was refused, and the one before runs on: {first}");
+        found.push(Notice {
+            link: "/configuration".into(),
+            link_text: "All that is wrong with it",
+            ..Notice::new(
+                Level::Soon,
+                title,
+                "Mend the file, or take the change back; it is loaded again by itself.",
+            )
+        });
     }
 }
 
@@ -174,6 +214,18 @@ async fn upstream(console: &Console, found: &mut Vec<Notice>) {
              says more.",
         ));
     }
+    for one in console.gate.addresses() {
+        let why = match one.state {
+            AddressState::Healthy => continue,
+            AddressState::Ejected => "cannot be reached",
+            AddressState::Unhealthy => "fails its health check",
+        };
+        found.push(Notice::new(
+            Level::Soon,
+            format!("The provider's address {} {why}", one.address),
+            "Requests go to the other addresses, if there are any; while none is well, all are tried. `tollgate check` asks each of them.",
+        ));
+    }
     for known in console.gate.upstream_keys().into_iter().filter(|known| known.stale) {
         let age = span(i64::try_from(known.age.as_secs()).unwrap_or(i64::MAX));
         found.push(Notice {
@@ -213,6 +265,16 @@ fn requests(count: u64) -> String {
     }
 }
 
+fn waits(records: u64) -> String {
+    if records == 1 {
+        "A record waits".into()
+    } else {
+        format!("{records} records wait")
+    }
+}
+
+/// From so many percent on, the spool will soon be full.
+const SPOOL_FULL: u64 = 80;
 /// Callers that wait for the disk.
 const QUEUE: usize = 200;
 /// In seconds.

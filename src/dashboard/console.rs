@@ -3,9 +3,15 @@
 use std::{path::PathBuf, sync::Arc};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{access::Access, interceptors::Trials, records::Records};
+use super::{
+    access::{Access, Ended},
+    interceptors::Trials,
+    records::Records,
+    reloading::Reloading,
+};
 use crate::{audit, clock::Clock, gate::preview::Preview, secret::Secret, trial};
 
 /// What a dashboard is made of.
@@ -24,8 +30,14 @@ pub struct Parts {
     pub secret: Secret,
     /// The wall clock.
     pub clock: Clock,
+    /// When the process started.
+    pub started: Timestamp,
     /// Cancelled when the proxy takes no more connections.
     pub stopping: CancellationToken,
+    /// Loads the configuration again.
+    pub reloading: Reloading,
+    /// Sessions that were logged out under an earlier configuration, too.
+    pub ended: Ended,
 }
 
 /// What runs, for people.
@@ -48,6 +60,8 @@ pub struct Installation {
     pub own_routes: Vec<String>,
     /// Where the setting of a key was written, such as `proxy.toml:12`; `None` for a default.
     pub origin: Origins,
+    /// Every setting with secrets masked, for `tollgate diff`.
+    pub description: Value,
 }
 
 /// Answers where a setting was written, by its key.
@@ -63,6 +77,7 @@ pub(super) struct Console {
     pub(super) clock: Clock,
     pub(super) started: Timestamp,
     pub(super) stopping: CancellationToken,
+    pub(super) reloading: Reloading,
 }
 
 /// The state of the routes.
@@ -76,9 +91,10 @@ impl Console {
             trials: Trials::new(&parts.test, &parts.base),
             records: Records::new(parts.audit, parts.base, parts.clock.clone()),
             access,
-            started: parts.clock.now(),
+            started: parts.started,
             clock: parts.clock,
             stopping: parts.stopping,
+            reloading: parts.reloading,
         })
     }
 }

@@ -8,11 +8,12 @@ use serde_json::Value;
 use super::{
     access::Visitor,
     console::Shared,
+    escape::filters,
     frame::{Frame, Section, moment, show, span},
 };
 use crate::{
     gate::preview::KnownKeys,
-    token::{Family, Listed, State as KeyState},
+    token::{Family, Listed, SealingKey, SealingPart, State as KeyState},
 };
 
 #[derive(Template)]
@@ -21,7 +22,7 @@ struct Page {
     frame: Frame,
     rotation: String,
     keys: Vec<Line>,
-    capsules: Vec<(&'static str, String)>,
+    capsules: Vec<(String, String)>,
     sets: Vec<Set>,
 }
 
@@ -49,12 +50,11 @@ struct Set {
 pub(super) async fn page(State(console): State<Shared>, Extension(visitor): Extension<Visitor>) -> Response {
     let now = console.clock.now();
     let keys = console.gate.ring().list(now);
-    let names = ["Seals and opens", "Opens only, until it is taken out"];
     show(&Page {
         frame: Frame::new(&console, &visitor, Section::Keys, "Keys"),
         rotation: rotation(&keys, now),
         keys: keys.iter().map(|key| Line::of(key, now)).collect(),
-        capsules: names.into_iter().zip(console.gate.capsule_keys()).collect(),
+        capsules: console.gate.capsule_keys().iter().map(capsule).collect(),
         sets: console.gate.upstream_keys().iter().map(Set::of).collect(),
     })
 }
@@ -72,8 +72,28 @@ fn rotation(keys: &[Listed], now: Timestamp) -> String {
             moment(at),
             span(at.as_second() - now.as_second())
         ),
-        None => "No rotation is under way.".into(),
+        None => {
+            let old = keys.iter().filter(|key| key.state == KeyState::Old);
+            match old.filter_map(|key| key.published_until).min() {
+                Some(until) => format!(
+                    "The next change is at {} UTC, in {}: an old key is not published any more.",
+                    moment(until),
+                    span(until.as_second() - now.as_second())
+                ),
+                None => "No rotation is under way.".into(),
+            }
+        }
     }
+}
+
+/// What a capsule's key does, and its id.
+fn capsule(key: &SealingKey) -> (String, String) {
+    let part = match (key.part, key.seals_from) {
+        (SealingPart::Seals, _) => "Seals and opens".into(),
+        (SealingPart::Next, Some(from)) => format!("Opens, and seals from {} UTC", moment(from)),
+        (SealingPart::Next | SealingPart::Opens, _) => "Opens only, until its file is deleted".into(),
+    };
+    (part, key.id.clone())
 }
 
 impl Line {
@@ -87,7 +107,18 @@ impl Line {
                     .unwrap_or_default();
                 ("info", "Next", format!("published, signs in {left}"))
             }
-            KeyState::Old => ("off", "Retired", "published for the tokens that it signed".into()),
+            KeyState::Old => {
+                let until = key.published_until.map(moment).unwrap_or_default();
+                (
+                    "off",
+                    "Old",
+                    format!("published until {until} for the tokens that it signed"),
+                )
+            }
+            KeyState::Retired => {
+                let text = "not published any more; `tollgate keys prune` deletes its file";
+                ("off", "Retired", text.into())
+            }
         };
         let file = key.file.file_name().map(|name| name.to_string_lossy().into_owned());
         Self {

@@ -105,8 +105,9 @@ async fn page(
         Ok(found) => found,
         Err(error) => return failure::unreadable(&console, &visitor, &error),
     };
-    let to = |name: &str, seq: Option<u64>| {
-        seq.map(|seq| filter.address("/log", &[(name, &seq.to_string())]))
+    let to = |name: &str, place: Option<crate::audit::Place>| {
+        place
+            .map(|place| filter.address("/log", &[(name, &place.to_string())]))
             .unwrap_or_default()
     };
     let live = !filter.live.is_empty() && filter.before.is_empty() && filter.after.is_empty() && wrong.is_empty();

@@ -16,7 +16,6 @@ use super::{
     chart::{self, Chart},
     console::{Console, Shared},
     escape::filters,
-    failure,
     frame::{Frame, Section, moment, show, span},
     interceptors::Breaker,
     row::{Outcome, Row},
@@ -25,6 +24,7 @@ use crate::{
     audit::{self, Statistics, Tally},
     interceptor::Interceptor,
     token::State as KeyState,
+    upstream::State as AddressState,
 };
 
 #[derive(Template)]
@@ -101,10 +101,13 @@ pub(super) async fn page(
         };
         Ok((hour, statistics, console.records.page(latest).await?))
     };
-    let (hour, statistics, latest) = match read.await {
-        Ok(read) => read,
-        Err(error) => return failure::unreadable(&console, &visitor, &error),
+    // What needs attention is shown all the more when the store is away.
+    let ((hour, statistics, latest), unread) = match read.await {
+        Ok(read) => (read, None),
+        Err(error) => (Default::default(), Some(error)),
     };
+    let mut notices = attention::notices(&console, &hour).await;
+    notices.extend(unread.map(|error| attention::unread(&error)));
     let label = |at: jiff::Timestamp| {
         at.strftime(if range.length > DAY { "%d %b %H:%M" } else { "%H:%M" })
             .to_string()
@@ -116,7 +119,7 @@ pub(super) async fn page(
         .collect();
     show(&Page {
         frame: Frame::new(&console, &visitor, Section::Overview, "Overview"),
-        notices: attention::notices(&console, &hour).await,
+        notices,
         ranges: RANGES
             .iter()
             .map(|one| (one.name, one.label, one.name == range.name))
@@ -208,14 +211,19 @@ fn facts(console: &Console) -> Vec<(&'static str, String)> {
     let now = console.clock.now();
     let keys = console.gate.ring().list(now);
     let count = |state| keys.iter().filter(|key| key.state == state).count();
-    let (signing, next, old) = (count(KeyState::Signing), count(KeyState::Next), count(KeyState::Old));
+    let (signing, next, old) = (
+        count(KeyState::Signing),
+        count(KeyState::Next),
+        count(KeyState::Old) + count(KeyState::Retired),
+    );
     vec![
         ("Version", env!("CARGO_PKG_VERSION").to_owned()),
         ("Configuration", format!("{}, revision {}", what.file, what.revision)),
         ("Public address", what.public_url.clone()),
         ("Listens on", what.address.clone()),
         ("Provider", format!("{}, preset {}", what.upstream, what.preset)),
-        ("Keys", format!("{signing} signing, {next} next, {old} retired")),
+        ("Provider's addresses", addresses(console)),
+        ("Keys", format!("{signing} signing, {next} next, {old} old")),
         (
             "Records",
             format!("{} since the beginning", console.gate.audit().head.seq),
@@ -229,6 +237,20 @@ fn facts(console: &Console) -> Vec<(&'static str, String)> {
             ),
         ),
     ]
+}
+
+/// Each address of the provider, and whether requests go there.
+fn addresses(console: &Console) -> String {
+    let addresses = console.gate.addresses();
+    let told = addresses.iter().map(|one| {
+        let state = match one.state {
+            AddressState::Healthy => "in use",
+            AddressState::Ejected => "cannot be reached",
+            AddressState::Unhealthy => "unhealthy",
+        };
+        format!("{} ({state}, {} under way)", one.address, one.in_flight)
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// A part of a whole in percent; nothing of nothing is a dash.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    audit::{Page, Query, ReadError, Reader, Record, Settings, Statistics},
+    audit::{Format, Page, Place, Query, ReadError, Reader, Record, Settings, Statistics},
     clock::Clock,
 };
 
@@ -24,6 +24,20 @@ impl Records {
     /// A page of the records that `query` asks for, newest first.
     pub(super) async fn page(&self, query: Query) -> Result<Page, ReadError> {
         self.read(move |reader, now| reader.page(&query, now)).await
+    }
+
+    /// The next part of an export, and behind which number to go on; `None` after the last.
+    pub(super) async fn export_part(
+        &self,
+        query: Query,
+        format: Format,
+    ) -> Result<(Vec<u8>, Option<Place>), ReadError> {
+        self.read(move |reader, now| {
+            let mut part = Vec::new();
+            let next = reader.export_part(&query, format, now, &mut part)?;
+            Ok((part, next))
+        })
+        .await
     }
 
     /// The record with this number or id, and everything that was recorded of the same request.

@@ -63,7 +63,7 @@ impl Outcome {
 
 /// The cells of a line.
 pub(super) struct Row {
-    pub(super) seq: u64,
+    pub(super) seq: String,
     pub(super) time: String,
     /// Without the year.
     pub(super) short_time: String,
@@ -86,7 +86,7 @@ impl Row {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let failure = entry.failure.as_ref().map(|failure| failure.detail.clone());
         Self {
-            seq: record.seq,
+            seq: record.place(),
             time: moment(record.time),
             short_time: record.time.strftime("%d %b %H:%M:%S").to_string(),
             machine_time: machine(record.time),

@@ -48,7 +48,7 @@ impl Gate {
             let asked = self.ask(&event, &TokenClaims::default(), &[]).await?;
             allowed.push((event, asked.additions));
         }
-        let answer = self.forward(exchange, recognised).await?;
+        let answer = Box::pin(self.forward(exchange, recognised)).await?;
         if !answer.status().is_client_error() && !answer.status().is_server_error() {
             self.after_accounts(allowed).await;
         }

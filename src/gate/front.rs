@@ -287,6 +287,7 @@ impl Gate {
         let around = self
             .reissuer
             .statement(outer, &members.collect::<Map<_, _>>(), &[], self.clock.now())?;
+        self.metrics.reissued("statement");
         Ok(opened.response.with(&[("response", &around)]))
     }
 
@@ -301,6 +302,7 @@ impl Gate {
         let around =
             self.reissuer
                 .statement(outer, &members.collect::<Map<_, _>>(), &OF_A_SUCCESS, self.clock.now())?;
+        self.metrics.reissued("statement");
         Ok(opened.response.with(&[("response", &around)]))
     }
 }

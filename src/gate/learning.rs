@@ -6,12 +6,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use http::{StatusCode, header::CONTENT_LENGTH};
+use http::header::CONTENT_LENGTH;
 use sync_wrapper::SyncWrapper;
 
-use super::{Gate, recognise::Content};
+use super::{
+    Gate,
+    recognise::{Content, unread_body},
+};
 use crate::{
-    body::{self, Unread},
+    body,
     exchange::Exchange,
     form::Form,
     json,
@@ -51,14 +54,8 @@ impl Gate {
         let (mut form, mut document) = (Form::default(), None);
         let content = match content {
             Content::Unread(body) if kind.is_some() && is_small(exchange) => {
-                let bytes = body::read_all(body.into_inner(), LOOK).await.map_err(|e| {
-                    let status = match e {
-                        Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-                        Unread::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-                        Unread::Broken(_) => StatusCode::BAD_REQUEST,
-                    };
-                    Refusal::client(status, e.to_string())
-                })?;
+                let whole = body::read_all(body.into_inner(), LOOK).await;
+                let bytes = whole.map_err(|e| unread_body(&e))?;
                 if kind == Some(BodyKind::Form) {
                     form = Form::urlencoded(&bytes).unwrap_or_default();
                 }

@@ -48,7 +48,8 @@ impl Gate {
     /// Verifies the upstream's logout token as its relying party would, signs it again and hands it on. The answer is the
     /// relying party's: 200, or 400 (§2.8); 502 or 504 where it cannot be told.
     async fn relay_logout(&self, exchange: &Exchange, body: Body) -> Result<Response<Body>, Refusal> {
-        let Content::Form(form) = recognise::read(exchange, body, &[BodyKind::Form]).await? else {
+        let mut place = self.places.begin();
+        let Content::Form(form) = recognise::read(exchange, body, &[BodyKind::Form], &mut place).await? else {
             return Err(Refusal::rule("invalid_request", "there is no logout token"));
         };
         let mut tokens = form.iter().filter(|(name, _)| *name == "logout_token");
@@ -95,6 +96,7 @@ impl Gate {
             .reissuer
             .statement(&verified, &Map::new(), &[], self.clock.now())
             .map_err(|e| Refusal::ourselves(format!("the logout token cannot be signed: {e}")))?;
+        self.metrics.reissued("logout_token");
 
         let told = self.relying_parties.tell(party, &logout_token).await;
         let request_id = &exchange.arrival.request_id;

@@ -48,6 +48,9 @@ const LISTS: [(&str, Action, &str); 3] = [
     ("grant_types_supported", Action::Tokens, "grant_type"),
 ];
 
+/// Seconds that a discovery document may be kept.
+const DISCOVERY_MAX_AGE: u64 = 300;
+
 impl Gate {
     /// The JWKS (RFC 7517 §5): Tollgate's keys, the upstream's behind them if the operator wants that, and its encryption keys.
     pub(super) async fn jwks(&self, recognised: &Recognised) -> Result<Response<Body>, Refusal> {
@@ -68,7 +71,7 @@ impl Gate {
             // Our keys do not depend on the upstream: clients that start while it is away find them.
             Err(e) => tracing::warn!(error = %e, "the upstream's keys are left out of the key set: {e}"),
         }
-        Ok(published(&jwks))
+        Ok(published(&jwks, self.key_set_max_age))
     }
 
     /// Discovery (OIDC Discovery §4, RFC 8414): the algorithms that we sign with, without what is refused.
@@ -89,7 +92,7 @@ impl Gate {
             ));
         };
         self.correct(&mut members, &recognised.preset);
-        Ok(published(&Value::Object(members)))
+        Ok(published(&Value::Object(members), DISCOVERY_MAX_AGE))
     }
 
     /// A document that names one public key outside the JWKS: ours, whatever the JWKS has.
@@ -166,16 +169,18 @@ pub(super) fn path_of(url: &str) -> Option<String> {
     Some(uri.path().to_owned())
 }
 
-/// A document that any page may read and any cache may keep for five minutes.
-fn published(document: &Value) -> Response<Body> {
+/// A document that any page may read and any cache may keep for so many seconds.
+fn published(document: &Value, max_age: u64) -> Response<Body> {
     let mut response = Response::new(body::full(document.to_string()));
     for (name, value) in [
         (CONTENT_TYPE, "application/json"),
-        (CACHE_CONTROL, "public, max-age=300"),
         (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (HeaderName::from_static("x-content-type-options"), "nosniff"),
     ] {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(caching) = HeaderValue::try_from(format!("public, max-age={max_age}")) {
+        response.headers_mut().insert(CACHE_CONTROL, caching);
     }
     response
 }

@@ -14,7 +14,7 @@ use crate::{
     metrics::{decider, decision},
     telemetry::{Parent, Span},
     token::State,
-    upstream::UpstreamError,
+    upstream::{State as AddressHealth, UpstreamError},
     verdict::{Consultation, FailureKind, Verdict},
 };
 
@@ -28,6 +28,10 @@ impl Gate {
                 BreakerState::Open { .. } => 2,
             };
             self.metrics.breaker(interceptor.name(), state);
+        }
+        for one in self.upstream.addresses() {
+            self.metrics
+                .address_healthy(&one.address, one.state == AddressHealth::Healthy);
         }
         let keys = self.reissuer.ring().list(self.clock.now());
         for key in keys.iter().filter(|key| key.state == State::Signing) {
@@ -136,7 +140,7 @@ fn consult_span(parent: &Parent, event: &Event, consultation: &Consultation) -> 
         .with("tollgate.trigger", event.trigger.as_str())
         .with("tollgate.decision", decision(consultation.effect))
         .with("tollgate.decided_by", decider(consultation.decided_by))
-        .with("tollgate.attempts", i64::from(consultation.attempts));
+        .with("tollgate.attempts", i64::from(consultation.calls()));
     if let Some(status) = consultation.status {
         span = span.with("http.response.status_code", i64::from(status));
     }

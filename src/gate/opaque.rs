@@ -48,7 +48,9 @@ impl Gate {
                     let signed = self
                         .reissuer
                         .opaque_token(original, claims, &add.access_token, like, now);
-                    return signed.map_err(|e| unsigned(&e));
+                    let signed = signed.map_err(|e| unsigned(&e))?;
+                    self.metrics.reissued("access_token");
+                    return Ok(signed);
                 }
                 Err(missing) => self.stays_wrapped(event, missing).await?,
             }
@@ -70,7 +72,9 @@ impl Gate {
             told: add.id_token.clone(),
             claims,
         });
-        self.reissuer.wrap(&wrap).map_err(|e| unsigned(&e))
+        let wrapped = self.reissuer.wrap(&wrap, self.clock.now()).map_err(|e| unsigned(&e))?;
+        self.metrics.wrapped("access_token");
+        Ok(wrapped)
     }
 
     /// The claims of RFC 9068 §2.2, each from where it is known. None is made up: an error says what is not known.

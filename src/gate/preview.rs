@@ -14,7 +14,8 @@ use crate::{
     audit::Health,
     interceptor::Interceptors,
     preset::Preset,
-    token::{KeyRing, UpstreamKeys},
+    token::{KeyRing, SealingKey, UpstreamKeys},
+    upstream::AddressState,
 };
 
 /// The view of a gate. Cheap to clone.
@@ -51,14 +52,19 @@ impl Preview {
         self.0.reissuer.ring()
     }
 
-    /// The ids of the keys that capsules are sealed with: the one in use first, then the one before it, if that still opens.
-    pub fn capsule_keys(&self) -> Vec<String> {
-        self.0.reissuer.capsule_keys()
+    /// The keys that capsules are sealed with, newest first.
+    pub fn capsule_keys(&self) -> Vec<SealingKey> {
+        self.0.reissuer.capsule_keys(self.0.clock.now())
     }
 
     /// The key sets of the upstream that are at hand, one for each issuer that was needed so far.
     pub fn upstream_keys(&self) -> Vec<KnownKeys> {
         self.0.issuers.known_keys()
+    }
+
+    /// How each address of the upstream is.
+    pub fn addresses(&self) -> Vec<AddressState> {
+        self.0.upstream.addresses()
     }
 
     /// The metrics as they are now, in Prometheus' text format.

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 use sync_wrapper::SyncWrapper;
 
-use super::Gate;
+use super::{Gate, overload::Place};
 use crate::{
     body::{self, Body, Unread},
     exchange::Exchange,
@@ -83,7 +83,12 @@ impl Gate {
     ///
     /// # Errors
     /// What could be read in two ways is refused: another content type, a content encoding, a parameter that occurs twice.
-    pub(super) async fn recognise(&self, exchange: &Exchange, body: Body) -> Result<Recognition, Refusal> {
+    pub(super) async fn recognise(
+        &self,
+        exchange: &Exchange,
+        body: Body,
+        place: &mut Place<'_>,
+    ) -> Result<Recognition, Refusal> {
         let preset = self.preset().await?;
         let candidates = preset.candidates(exchange.method.as_str(), exchange.target.path());
         if candidates.is_empty() {
@@ -93,7 +98,7 @@ impl Gate {
         let content = if kinds.is_empty() {
             unread(body)
         } else {
-            read(exchange, body, &kinds).await?
+            read(exchange, body, &kinds, place).await?
         };
         let query = Form::query(exchange.target.query().unwrap_or_default()).map_err(unreadable)?;
 
@@ -172,18 +177,31 @@ pub(super) fn refuse_by_rule<'a>(
     Ok(())
 }
 
+/// What a client is told whose body could not be read.
+pub(super) fn unread_body(why: &Unread) -> Refusal {
+    let status = match why {
+        Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        Unread::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+        Unread::Broken(_) => StatusCode::BAD_REQUEST,
+        Unread::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::client(status, why.to_string())
+}
+
 /// Reads a body in one of these encodings.
 ///
 /// # Errors
 /// Another one, or one that could be read in two ways.
-pub(super) async fn read(exchange: &Exchange, body: Body, kinds: &[BodyKind]) -> Result<Content, Refusal> {
-    let bytes = body::read_all(body, BODY_LIMIT).await.map_err(|e| {
-        let status = match e {
-            Unread::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Unread::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Unread::Broken(_) => StatusCode::BAD_REQUEST,
-        };
-        Refusal::client(status, e.to_string())
+pub(super) async fn read(
+    exchange: &Exchange,
+    body: Body,
+    kinds: &[BodyKind],
+    place: &mut Place<'_>,
+) -> Result<Content, Refusal> {
+    let whole = body::read_admitted(body, BODY_LIMIT, |bytes| place.room_for(bytes)).await;
+    let bytes = whole.map_err(|e| match e {
+        Unread::NoRoom => place.without_room(),
+        e => unread_body(&e),
     })?;
     let may = |kind| kinds.contains(&kind);
     if bytes.is_empty() && (may(BodyKind::Empty) || matches!(exchange.method, Method::GET | Method::HEAD)) {

@@ -376,7 +376,10 @@ impl Gate {
                     verdicts: allowed.remember,
                 };
                 let original = original.clone();
-                Some(self.reissuer.wrap(&Wrap::Refresh(RefreshWrap { original, memory }))?)
+                let refresh = Wrap::Refresh(RefreshWrap { original, memory });
+                let wrapped = self.reissuer.wrap(&refresh, self.clock.now())?;
+                self.metrics.wrapped("refresh_token");
+                Some(wrapped)
             }
             _ => None,
         };

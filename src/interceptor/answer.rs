@@ -77,6 +77,15 @@ pub(super) fn document(answer: &RawAnswer) -> Result<Value, Failure> {
     json::parse(&answer.body).map_err(|error| invalid(format!("the answer is not one JSON document: {error}")))
 }
 
+/// Reads a 200's body as a consult does, and tells what it decides at this trigger. Whether its claims fit the upstream's tokens
+/// is not judged.
+///
+/// # Errors
+/// Why it is no answer.
+pub fn decision(answer: &RawAnswer, trigger: Trigger) -> Result<Effect, Failure> {
+    Ok(Answer::read(&document(answer)?, trigger)?.effect)
+}
+
 impl Answer {
     /// 204.
     pub(super) fn allow() -> Self {

@@ -12,7 +12,7 @@ pub(super) use self::{
     tls::system_roots,
 };
 
-use std::{fmt, net::IpAddr, path::Path, time::Duration};
+use std::{fmt, net::IpAddr, path::Path, pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -25,7 +25,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use rustls::RootCertStore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use self::{connect::Connector, miss::Miss};
@@ -36,7 +36,11 @@ use super::{
     exchange::{Exchange, Prepared, RawAnswer},
     signature::Signer,
 };
-use crate::{clock::Clock, misconfigured::Misconfigured, verdict::Failure};
+use crate::{
+    clock::Clock,
+    misconfigured::Misconfigured,
+    verdict::{Attempt, Failure},
+};
 
 /// The client of one interceptor, with connections of its own.
 pub(super) struct Caller {
@@ -72,8 +76,10 @@ pub(super) struct Called {
     pub(super) outcome: Result<(Head, RawAnswer), Failure>,
     /// The last attempt's status.
     pub(super) status: Option<u16>,
-    /// How many attempts were made.
-    pub(super) attempts: u32,
+    /// The attempts that were made.
+    pub(super) attempts: Vec<Attempt>,
+    /// How late it was noticed that the time was up: we were too busy, and the endpoint's silence says little.
+    pub(super) late: Duration,
 }
 
 impl Caller {
@@ -140,6 +146,8 @@ impl Caller {
     /// What went over the wire is put into `record`, if there is one.
     pub(super) async fn call(&self, call: &Call<'_>, mut record: Option<&mut Vec<Exchange>>) -> Called {
         let mut attempt = 0;
+        let mut late = Duration::ZERO;
+        let mut attempts = Vec::new();
         loop {
             attempt += 1;
             let request = self.prepare(call, attempt);
@@ -147,12 +155,26 @@ impl Caller {
                 record.push(self.exchange(&request, call));
             }
             let mut seen = Seen::default();
-            let started = Instant::now();
-            let outcome = match timeout_at(call.deadline, self.attempt(request, &mut seen)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(Miss::timeout(started.elapsed(), seen.doing())),
+            let (time, started) = (call.clock.now(), Instant::now());
+            let in_time = {
+                let mut attempting = pin!(self.attempt(request, &mut seen));
+                match timeout_at(call.deadline, attempting.as_mut()).await {
+                    Ok(outcome) => Some(outcome),
+                    // The time that we did not run is not the endpoint's: its answer may be here, unread.
+                    Err(_) => {
+                        late = call.deadline.elapsed();
+                        timeout(late.min(MOST_LATE), attempting).await.ok()
+                    }
+                }
             };
-            let status = seen.status;
+            let outcome = in_time.unwrap_or_else(|| Err(Miss::timeout(started.elapsed(), seen.doing())));
+            let status = seen.status.map(|status| status.as_u16());
+            attempts.push(Attempt {
+                started: time,
+                duration: started.elapsed(),
+                status,
+                failure: outcome.as_ref().err().map(|miss| miss.failure.clone()),
+            });
             if let Some(exchange) = record.as_mut().and_then(|record| record.last_mut()) {
                 exchange.answer = seen.into_raw();
                 exchange.duration = started.elapsed();
@@ -162,8 +184,9 @@ impl Caller {
                 outcome => {
                     return Called {
                         outcome: outcome.map_err(|miss| miss.failure),
-                        status: status.map(|status| status.as_u16()),
-                        attempts: attempt,
+                        status,
+                        attempts,
+                        late,
                     };
                 }
             }
@@ -352,6 +375,9 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 const USER_AGENT: &str = concat!("tollgate/", env!("CARGO_PKG_VERSION"));
+
+/// For no longer is an answer waited for that should have been read before.
+const MOST_LATE: Duration = Duration::from_secs(2);
 
 /// An answer's body; the head has room for as many headers as a sane server sends.
 const MAX_BODY: usize = 256 * 1024;

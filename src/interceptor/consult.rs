@@ -14,6 +14,7 @@ use super::{
     answer::{Answer, Head, Placing, document, down, invalid},
     call::Call,
     exchange::{Exchange, RawAnswer},
+    refused::refused_claims,
 };
 use crate::{
     clock::Clock,
@@ -97,6 +98,13 @@ impl Interceptor {
             // Denied whatever `on_failure` says: who sends enough requests must not open the gate by that.
             return deny(consultation, DecidedBy::ConcurrencyCap, failure);
         };
+        let Some(_counted) = self.per_client.admit(question.event.context.ip_address) else {
+            let most = self.per_client.most();
+            let failure = down(format!(
+                "{most} consultations are under way for this client, as many as `max_concurrent_per_client` allows"
+            ));
+            return deny(consultation, DecidedBy::ConcurrencyCap, failure);
+        };
         let body = match self.body(question.event) {
             Ok(body) => body,
             // Likewise: the size of an event is in the hands of whoever sent the request.
@@ -138,7 +146,8 @@ impl Interceptor {
         // A call that the interceptors before it left less than half of its time says nothing about this endpoint.
         let wanted = self.settings.timeout.0.min(budget.length);
         let cut_short = deadline - now < wanted / 2 && Instant::now() >= deadline;
-        if !(is_down && cut_short) {
+        let ours = consultation.decided_by == DecidedBy::ConcurrencyCap;
+        if !(is_down && (cut_short || ours)) {
             pass.report(is_down);
         }
     }
@@ -173,8 +182,35 @@ impl Interceptor {
         let judged = called
             .outcome
             .and_then(|(head, answer)| self.judge(question, head, &answer, consultation));
-        if let Err(failure) = judged {
-            self.fail(consultation, failure);
+        let Err(failure) = judged else { return };
+        if let Some(last) = consultation.attempts.last_mut() {
+            last.failure.get_or_insert_with(|| failure.clone());
+        }
+        self.name_refused(question, consultation);
+        self.fail(consultation, failure);
+        // Load of our own must not open the gate either.
+        if called.late >= TOO_LATE && consultation.effect == Effect::Allow {
+            let late = called.late.as_millis();
+            let failure = down(format!(
+                "Tollgate was too busy to see within {late} ms that the time was up, so the endpoint's silence says nothing"
+            ));
+            deny(consultation, DecidedBy::ConcurrencyCap, failure);
+        }
+    }
+
+    /// Of an ALLOW that cannot be taken, names the claims that are to blame.
+    fn name_refused(&self, question: &Question<'_>, consultation: &mut Consultation) {
+        let is_allow = |answer: &&Value| answer.get("decision").and_then(Value::as_str) == Some("ALLOW");
+        if let Some(answer) = consultation.answer.as_ref().filter(is_allow) {
+            consultation.refused = refused_claims(answer, &self.placing(question), question.existing, question.earlier);
+        }
+    }
+
+    fn placing(&self, question: &Question<'_>) -> Placing<'_> {
+        Placing {
+            trigger: question.event.trigger,
+            claims_at: self.settings.claims_at.as_deref(),
+            may_override: &self.settings.may_override,
         }
     }
 
@@ -200,12 +236,9 @@ impl Interceptor {
         consultation.reason = answer.reason;
         consultation.annotations = answer.annotations;
         consultation.warnings = answer.warnings;
-        let placing = Placing {
-            trigger: question.event.trigger,
-            claims_at: self.settings.claims_at.as_deref(),
-            may_override: &self.settings.may_override,
-        };
-        let (mut additions, warnings) = placing.place(&answer.claims, question.existing, question.earlier)?;
+        let (mut additions, warnings) =
+            self.placing(question)
+                .place(&answer.claims, question.existing, question.earlier)?;
         additions.organization_membership = answer.organization_membership;
         let earlier = &question.earlier.organization_membership;
         if earlier.is_some()
@@ -280,9 +313,10 @@ impl Interceptor {
             annotations: Map::new(),
             warnings: Vec::new(),
             status: None,
-            attempts: 0,
+            attempts: Vec::new(),
             duration: Duration::ZERO,
             answer: None,
+            refused: Vec::new(),
         }
     }
 
@@ -308,7 +342,7 @@ impl Interceptor {
                     failure.detail = failure.map(|f| f.detail.as_str()),
                     reason = consultation.reason.as_deref(),
                     status = consultation.status,
-                    attempts = consultation.attempts,
+                    attempts = consultation.calls(),
                     duration_ms = u64::try_from(consultation.duration.as_millis()).unwrap_or(u64::MAX),
                     $($message)+
                 )
@@ -358,6 +392,9 @@ struct Sent<'a> {
     interceptor_context: &'a Context,
     data: &'a Map<String, Value>,
 }
+
+/// From here on it is our lateness that counts, not the endpoint's.
+const TOO_LATE: Duration = Duration::from_secs(1);
 
 /// Bytes of an event. A client decides over much of its size, and could make the endpoint slow with it.
 const MAX_EVENT: usize = 256 * 1024;

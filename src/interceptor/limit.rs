@@ -1,7 +1,9 @@
-//! The fail-open limit: whoever makes an endpoint slow must not open the gate for long.
+//! The limits that hold for load: whoever makes an endpoint slow must not open the gate for long, nor close it to all others.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -33,6 +35,73 @@ impl FailOpenLimit {
     }
 }
 
+/// Counts the consultations that are under way for each client.
+#[derive(Debug)]
+pub(super) struct PerClient {
+    most: usize,
+    under_way: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A client's consultation, counted until this is dropped.
+#[derive(Debug)]
+pub(super) struct Counted<'a> {
+    limit: &'a PerClient,
+    client: Option<IpAddr>,
+}
+
+impl PerClient {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            under_way: Mutex::default(),
+        }
+    }
+
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// `None` when the client has as many as it may have. Events without an address are not counted.
+    pub(super) fn admit(&self, client: Option<IpAddr>) -> Option<Counted<'_>> {
+        let client = client.map(network);
+        if let Some(client) = client {
+            let mut under_way = self.under_way();
+            let count = under_way.entry(client).or_default();
+            // Whoever is refused has an entry already, as `most` is at least 1.
+            if *count >= self.most {
+                return None;
+            }
+            *count += 1;
+        }
+        Some(Counted { limit: self, client })
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let Some(client) = self.client else { return };
+        let mut under_way = self.limit.under_way();
+        if let Some(count) = under_way.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                under_way.remove(&client);
+            }
+        }
+    }
+}
+
+/// Whoever has one IPv6 address has 2^64 of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
+}
+
 /// Below so many consultations a minute a share says nothing: one failure of three is no attack.
 const MINIMUM: u32 = 10;
 
@@ -53,6 +122,25 @@ mod tests {
         assert!(!limit.record(true));
         advance(Duration::from_secs(61)).await;
         assert!(limit.record(true));
+    }
+
+    #[test]
+    fn a_client_gets_its_share_and_gives_it_back() {
+        let limit = PerClient::new(2);
+        let ip = |text: &str| Some(text.parse().unwrap());
+        let first = limit.admit(ip("192.0.2.1")).unwrap();
+        let _second = limit.admit(ip("::ffff:192.0.2.1")).unwrap();
+        assert!(limit.admit(ip("192.0.2.1")).is_none());
+        assert!(limit.admit(ip("192.0.2.2")).is_some());
+        drop(first);
+        assert!(limit.admit(ip("192.0.2.1")).is_some());
+        let _six = [
+            limit.admit(ip("2001:db8::1")).unwrap(),
+            limit.admit(ip("2001:db8::2")).unwrap(),
+        ];
+        assert!(limit.admit(ip("2001:db8::ffff:0:0:3")).is_none());
+        assert!(limit.admit(ip("2001:db8:0:1::1")).is_some());
+        assert!(limit.admit(None).is_some());
     }
 
     #[tokio::test(start_paused = true)]

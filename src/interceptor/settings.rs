@@ -65,6 +65,10 @@ pub struct Settings {
     /// not open the gate. 1 to 100,000; 100 by default.
     #[serde(default = "default_max_concurrent")]
     pub max_concurrent: usize,
+    /// How many of them one client may have, by its address (of IPv6, the first 64 bits): nobody takes all places. One more is
+    /// denied likewise. Default: half of `max_concurrent`.
+    #[serde(default)]
+    pub max_concurrent_per_client: Option<usize>,
     /// When to stop calling an endpoint that is down.
     #[serde(default)]
     pub breaker: BreakerSettings,
@@ -243,6 +247,12 @@ impl Settings {
             "write a number from 1 to 100000",
         );
         expect(
+            self.max_concurrent_per_client.is_none_or(|most| most >= 1),
+            "max_concurrent_per_client",
+            "no client could ever be asked about",
+            "write a number from 1 on",
+        );
+        expect(
             (0.0..=1.0).contains(&self.fail_open_limit),
             "fail_open_limit",
             "the limit is a share of a minute's consultations",
@@ -250,6 +260,14 @@ impl Settings {
         );
         found.extend(self.breaker.findings().into_iter().map(|f| f.below("breaker")));
         found
+    }
+}
+
+impl Settings {
+    /// How many consultations one client may have under way.
+    pub fn per_client(&self) -> usize {
+        self.max_concurrent_per_client
+            .unwrap_or_else(|| self.max_concurrent.div_ceil(2))
     }
 }
 

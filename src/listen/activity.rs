@@ -25,6 +25,8 @@ struct State {
     since: Instant,
     http2: bool,
     head: Vec<u8>,
+    /// Whether `overdue` was told that a head is coming.
+    noticed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,7 @@ impl Activity {
                 since: Instant::now(),
                 http2: false,
                 head: Vec::new(),
+                noticed: false,
             })),
             changed: Arc::default(),
         }
@@ -60,6 +63,7 @@ impl Activity {
         let mut state = self.state();
         state.requests += 1;
         state.phase = Phase::Idle;
+        state.noticed = false;
         state.http2 = http2;
         (InFlight(self.clone()), std::mem::take(&mut state.head))
     }
@@ -72,10 +76,24 @@ impl Activity {
         }
         // hyper refuses a longer head.
         let room = max_head.saturating_sub(state.head.len());
-        state.head.extend(bytes.iter().take(room));
+        state.head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         if state.phase == Phase::Idle {
             state.phase = Phase::Head;
             state.since = Instant::now();
+        }
+    }
+
+    /// Whether no request was seen yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.state().phase == Phase::New
+    }
+
+    /// There is nothing to read now. A head of which a part is still to come has less time than a quiet client.
+    pub(super) fn waits(&self) {
+        let mut state = self.state();
+        if state.requests == 0 && state.phase == Phase::Head && !state.noticed {
+            state.noticed = true;
+            drop(state);
             self.changed.notify_one();
         }
     }
@@ -84,15 +102,17 @@ impl Activity {
     pub(super) async fn overdue(&self, limits: &Limits) {
         loop {
             let changed = self.changed.notified();
-            match self.deadline(limits) {
-                Some(deadline) if deadline <= Instant::now() => return,
-                Some(deadline) => {
-                    tokio::select! {
-                        () = changed => {}
-                        () = tokio::time::sleep_until(deadline) => {}
-                    }
-                }
-                None => changed.await,
+            let now = Instant::now();
+            let deadline = self.deadline(limits);
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return;
+            }
+            // Whatever becomes of the connection meanwhile, no quiet one is overdue any sooner than that.
+            let soonest = now + limits.idle_timeout;
+            let until = deadline.map_or(soonest, |deadline| deadline.min(soonest));
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(until) => {}
             }
         }
     }
@@ -118,8 +138,6 @@ impl Drop for InFlight {
         state.requests -= 1;
         if state.requests == 0 {
             state.since = Instant::now();
-            drop(state);
-            self.0.changed.notify_one();
         }
     }
 }
@@ -160,6 +178,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(60)).await;
             for _ in 0..100 {
                 activity.bytes_came(b"G", 16);
+                activity.waits();
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };

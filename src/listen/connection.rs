@@ -59,21 +59,17 @@ impl Connection {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let Some(acceptor) = acceptor else {
-            let first = tokio::select! {
-                () = self.shutdown.cancelled() => return,
-                first = tokio::time::timeout(self.limits.header_timeout, sniff(&stream)) => first,
-            };
-            if let Ok(Ok(protocol)) = first {
+            let first = tokio::time::timeout(self.limits.header_timeout, sniff(&stream));
+            if let Some(Ok(Ok(protocol))) = self.unless_stopped(first).await {
                 self.speak(stream, protocol, None, service).await;
             }
             return;
         };
         let handshake = tokio::time::timeout(self.limits.header_timeout, acceptor.accept(stream));
-        let stream = tokio::select! {
-            () = self.shutdown.cancelled() => return,
-            stream = handshake => stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        let Some(stream) = self.unless_stopped(handshake).await else {
+            return;
         };
-        match stream {
+        match stream.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => {
                 // Where ALPN chose, nothing is sniffed: a client that then speaks the other protocol is wrong.
                 let session = stream.get_ref().1;
@@ -89,6 +85,18 @@ impl Connection {
                 self.metrics.handshake_failed();
                 debug!(peer.address = %self.peer, "TLS handshake failed: {error}");
             }
+        }
+    }
+
+    /// What comes of waiting, or `None` some time after the listener was told to stop: what a client has sent by then may still
+    /// be on its way, and must not be answered with a reset.
+    async fn unless_stopped<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = waiting => Some(done),
+            () = async {
+                self.shutdown.cancelled().await;
+                tokio::time::sleep(STILL_ON_ITS_WAY).await;
+            } => None,
         }
     }
 
@@ -122,7 +130,8 @@ impl Connection {
                     let request = request.map(|body| Bounded::new(body, &limits).boxed_unsync());
                     service(request, peer)
                 });
-                async move {
+                // In a box, or every connection would have room for a request while it has none.
+                Box::pin(async move {
                     let mut response = match answering {
                         Ok(answering) => answering.await,
                         Err(error) => refused(peer, error),
@@ -133,7 +142,7 @@ impl Connection {
                             .insert(header::CONNECTION, HeaderValue::from_static("close"));
                     }
                     Ok::<_, Infallible>(holding(response, in_flight))
-                }
+                })
             })
         };
         let stream = TokioIo::new(stream);
@@ -187,6 +196,17 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = shutdown.cancelled() => {
+            // hyper closes a connection that it has read nothing of yet, and its client may have sent a request.
+            let first = async {
+                if activity.is_new() {
+                    tokio::time::sleep(STILL_ON_ITS_WAY).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => return told(peer, ended),
+                () = first => {}
+            }
             hang_up(connection.as_mut());
             tokio::select! {
                 ended = connection => ended,
@@ -199,6 +219,10 @@ where
             tokio::time::timeout(LAST_WORDS, connection).await.unwrap_or(Ok(()))
         }
     };
+    told(peer, ended);
+}
+
+fn told(peer: SocketAddr, ended: hyper::Result<()>) {
     if let Err(error) = ended {
         debug!(peer.address = %peer, "connection failed: {error}");
     }
@@ -266,4 +290,5 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+const STILL_ON_ITS_WAY: Duration = Duration::from_millis(500);
 const LAST_WORDS: Duration = Duration::from_secs(1);

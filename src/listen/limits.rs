@@ -30,6 +30,17 @@ impl Limits {
                     .hint("leave it out for 10000"),
             );
         }
+        for (key, most) in [
+            ("max_requests", settings.max_requests),
+            ("max_paused", settings.max_paused),
+        ] {
+            if most == 0 {
+                return Err(
+                    Misconfigured::new(format!("listen.{key}"), "no request could ever be served")
+                        .hint("write a number from 1 on, or leave it out"),
+                );
+            }
+        }
         // hyper's buffer is never smaller.
         if !(8 * 1024..=1024 * 1024).contains(&settings.max_head) {
             return Err(

@@ -14,7 +14,8 @@ use tokio::{
 
 use super::{activity::Activity, limits::Limits};
 
-/// Reports what comes to the connection's [`Activity`], and fails a write that the client has not taken for `body_timeout`.
+/// Reports what comes to the connection's [`Activity`], fails a write that the client has not taken for `body_timeout`, and lets
+/// others have their turn in the middle of a flood.
 #[derive(Debug)]
 pub(super) struct Patient<I> {
     inner: I,
@@ -22,6 +23,8 @@ pub(super) struct Patient<I> {
     max_head: usize,
     blocked: Option<Pin<Box<Sleep>>>,
     activity: Activity,
+    /// Bytes that were read without a pause.
+    at_a_stretch: usize,
 }
 
 impl<I> Patient<I> {
@@ -32,6 +35,7 @@ impl<I> Patient<I> {
             max_head: limits.max_head,
             blocked: None,
             activity,
+            at_a_stretch: 0,
         }
     }
 
@@ -51,8 +55,20 @@ impl<I> Patient<I> {
 
 impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // HTTP/2 reads on as long as there is something to read, and thousands of small frames fit into little.
+        if self.at_a_stretch >= STRETCH {
+            self.at_a_stretch = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut self.inner).poll_read(cx, buf) else {
+            self.at_a_stretch = 0;
+            self.activity.waits();
+            return Poll::Pending;
+        };
+        read?;
+        self.at_a_stretch += buf.filled().len() - before;
         if let Some(came @ [_, ..]) = buf.filled().get(before..) {
             self.activity.bytes_came(came, self.max_head);
         }
@@ -89,3 +105,6 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
         self.timed(cx, polled)
     }
 }
+
+/// Bytes that a connection may read before others have their turn.
+const STRETCH: usize = 32 * 1024;

@@ -31,6 +31,14 @@ pub struct Settings {
     /// proxy's address.
     #[serde(default)]
     pub max_connections_per_ip: Option<usize>,
+    /// How many requests may be under way at once, from when their body was read to when their answer begins; requests with a
+    /// body that streams through have as many places again. One more is answered 503 with `Retry-After`. Default: 2000.
+    #[serde(default = "max_requests")]
+    pub max_requests: usize,
+    /// How many of them may be signups, token requests and the like, which wait for interceptors. One more is answered 503
+    /// before anybody is asked. Default: 1000.
+    #[serde(default = "max_paused")]
+    pub max_paused: usize,
     /// How long a request's head may take, counted from its first byte; also a TLS handshake, and a new connection's first
     /// request. Default: `10s`.
     #[serde(default = "header_timeout")]
@@ -54,7 +62,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For a listener beside the public one, at another address; its limits are the defaults.
+    /// For a listener beside the public one, at another address; its limits are the defaults, save that few connect to it.
     pub fn at(address: SocketAddr, tls: Option<Tls>) -> Self {
         Self {
             address,
@@ -62,8 +70,10 @@ impl Settings {
             names: Vec::new(),
             tls,
             trusted_proxies: Vec::new(),
-            max_connections: max_connections(),
+            max_connections: ADMIN_CONNECTIONS,
             max_connections_per_ip: None,
+            max_requests: max_requests(),
+            max_paused: max_paused(),
             header_timeout: header_timeout(),
             idle_timeout: idle_timeout(),
             body_timeout: body_timeout(),
@@ -102,9 +112,18 @@ pub enum ClientCertificates {
 
 /// Nobody's login hangs on a page of the dashboard, but a live page may stay open for ever.
 const ADMIN_DRAIN: Period = Period::secs(2);
+const ADMIN_CONNECTIONS: usize = 500;
 
 fn max_connections() -> usize {
     10_000
+}
+
+fn max_requests() -> usize {
+    2_000
+}
+
+fn max_paused() -> usize {
+    1_000
 }
 
 fn header_timeout() -> Period {

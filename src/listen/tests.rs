@@ -21,6 +21,8 @@ fn every_limit_has_a_default_and_an_unknown_key_is_an_error() {
 async fn a_limit_that_would_end_all_service_is_a_finding() {
     for (setting, key) in [
         ("max_connections = 0", "listen.max_connections"),
+        ("max_requests = 0", "listen.max_requests"),
+        ("max_paused = 0", "listen.max_paused"),
         ("max_head = 100", "listen.max_head"),
         ("min_body_rate = 0", "listen.min_body_rate"),
     ] {

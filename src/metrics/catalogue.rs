@@ -6,7 +6,10 @@ use super::{
         Kind::{Counter, Gauge, Histogram},
         Label,
     },
-    words::{DECIDED_BY, DECISIONS, DOCUMENTS, ERRORS, FAMILIES, FAULTS, HANDED_OUT, OUTCOMES, TOKENS, TRIGGERS},
+    words::{
+        DECIDED_BY, DECISIONS, DOCUMENTS, DROPPED, ERRORS, FAMILIES, FAULTS, HANDED_OUT, LIMITS, OUTCOMES,
+        RELOAD_OUTCOMES, TOKENS, TRIGGERS, WRAPPED,
+    },
 };
 
 const INTERCEPTOR: Label = Label::configured("interceptor", "`name` of an `[[interceptor]]`");
@@ -14,7 +17,9 @@ const OPERATION: Label = Label::configured(
     "operation",
     "the name of a route, or `unrecognised`, `unreadable`, `own`",
 );
+const ADDRESS: Label = Label::configured("address", "host and port of an address of the upstream");
 const TRIGGER: Label = Label::words("trigger", TRIGGERS);
+const SINK: Label = Label::configured("sink", "`name` of an `[[audit.sink]]`");
 const FAMILY: Label = Label::words("family", FAMILIES);
 const DECIDER: Label = Label::words("decided_by", DECIDED_BY);
 
@@ -88,11 +93,23 @@ pub(super) const REFUSALS: Family = Family {
     labels: &[Label::words("fault", FAULTS)],
     help: "Requests that ended in an answer of Tollgate's own, by who is at fault",
 };
+pub(super) const SHED: Family = Family {
+    name: "tollgate_requests_shed_total",
+    kind: Counter,
+    labels: &[Label::words("limit", LIMITS)],
+    help: "Requests answered 503 since too many were under way: over `max_requests`, over `max_paused`, or no room for their bodies",
+};
 pub(super) const REISSUED: Family = Family {
     name: "tollgate_tokens_reissued_total",
     kind: Counter,
     labels: &[Label::words("token", TOKENS)],
-    help: "Tokens and statements that were verified and signed again",
+    help: "Tokens and statements that Tollgate signed in the place of the upstream's; `statement`: userinfo, introspection, a response around tokens (JARM); `logout_token`: relayed",
+};
+pub(super) const WRAPPED_TOKENS: Family = Family {
+    name: "tollgate_tokens_wrapped_total",
+    kind: Counter,
+    labels: &[Label::words("token", WRAPPED)],
+    help: "Tokens that were sealed into one of the form `tg1.…`",
 };
 pub(super) const UNVERIFIED: Family = Family {
     name: "tollgate_tokens_unverified_total",
@@ -130,6 +147,24 @@ pub(super) const UPSTREAM_ERRORS: Family = Family {
     labels: &[Label::words("error", ERRORS)],
     help: "Requests to the upstream that got no usable answer; `client`: the client's body stalled or broke off",
 };
+pub(super) const ADDRESS_HEALTHY: Family = Family {
+    name: "tollgate_upstream_address_healthy",
+    kind: Gauge,
+    labels: &[ADDRESS],
+    help: "1 where requests go to the address, 0 while it cannot be reached or fails its health check",
+};
+pub(super) const ADDRESS_FAILURES: Family = Family {
+    name: "tollgate_upstream_address_failures_total",
+    kind: Counter,
+    labels: &[ADDRESS],
+    help: "Connections that could not be made; the request went to another address, if there was one",
+};
+pub(super) const UPSTREAM_REPEATED: Family = Family {
+    name: "tollgate_upstream_repeated_requests_total",
+    kind: Counter,
+    labels: &[],
+    help: "GET and HEAD requests that were sent again, since the upstream closed a connection that was used before",
+};
 pub(super) const FETCHES: Family = Family {
     name: "tollgate_upstream_document_fetches_total",
     kind: Counter,
@@ -165,6 +200,42 @@ pub(super) const AUDIT_FAILING: Family = Family {
     kind: Gauge,
     labels: &[],
     help: "1 from a write of the audit that failed to the next one that does not",
+};
+pub(super) const SPOOLED_RECORDS: Family = Family {
+    name: "tollgate_audit_spooled_records",
+    kind: Gauge,
+    labels: &[],
+    help: "Records in the local spool, which wait for the audit's store to be back",
+};
+pub(super) const SPOOLED_BYTES: Family = Family {
+    name: "tollgate_audit_spooled_bytes",
+    kind: Gauge,
+    labels: &[],
+    help: "Bytes of the local spool",
+};
+pub(super) const SPOOLED_SINCE: Family = Family {
+    name: "tollgate_audit_spooled_since_seconds",
+    kind: Gauge,
+    labels: &[],
+    help: "When the first record in the spool was written, in seconds since 1970; 0 when none waits",
+};
+pub(super) const SINK_LAG: Family = Family {
+    name: "tollgate_audit_sink_lag_records",
+    kind: Gauge,
+    labels: &[SINK],
+    help: "Records that a sink has not delivered yet",
+};
+pub(super) const SINK_RECORDS: Family = Family {
+    name: "tollgate_audit_sink_records_total",
+    kind: Counter,
+    labels: &[SINK, Label::words("outcome", &["delivered", "missed"])],
+    help: "Records that a sink is done with; `missed`: retention took them away before they could be delivered",
+};
+pub(super) const SINK_FAILURES: Family = Family {
+    name: "tollgate_audit_sink_failures_total",
+    kind: Counter,
+    labels: &[SINK],
+    help: "Deliveries of a sink that failed and are tried again",
 };
 pub(super) const CONNECTIONS: Family = Family {
     name: "tollgate_connections_open",
@@ -202,6 +273,12 @@ pub(super) const EXPORTS: Family = Family {
     labels: &[Label::words("outcome", OUTCOMES)],
     help: "Batches of spans that were sent to the collector",
 };
+pub(super) const SPANS_DROPPED: Family = Family {
+    name: "tollgate_trace_spans_dropped_total",
+    kind: Counter,
+    labels: &[Label::words("reason", DROPPED)],
+    help: "Spans that are lost; `queue_full`: there were more than the collector took; `not_sent`: their batch did not reach it",
+};
 pub(super) const BUILD: Family = Family {
     name: "tollgate_build_info",
     kind: Gauge,
@@ -213,9 +290,27 @@ pub(super) const CONFIG: Family = Family {
     kind: Gauge,
     labels: &[
         Label::configured("environment", "`environment` in `proxy.toml`"),
-        Label::configured("revision", "fingerprint of `proxy.toml` and the variables laid over it"),
+        Label::configured("revision", "fingerprint of the configuration that runs"),
     ],
     help: "Always 1",
+};
+pub(super) const CONFIG_APPLIED: Family = Family {
+    name: "tollgate_config_applied_timestamp_seconds",
+    kind: Gauge,
+    labels: &[],
+    help: "Since when the configuration that runs has run",
+};
+pub(super) const RELOADS: Family = Family {
+    name: "tollgate_reloads_total",
+    kind: Counter,
+    labels: &[Label::words("outcome", RELOAD_OUTCOMES)],
+    help: "Times that the configuration was loaded again; `refused`: it was invalid or needs a restart, and the one before runs on",
+};
+pub(super) const RELOAD_REFUSED: Family = Family {
+    name: "tollgate_reload_refused",
+    kind: Gauge,
+    labels: &[],
+    help: "1 from a configuration that was refused to the next one that is not",
 };
 
 /// All of them, in the order of the documentation.
@@ -231,25 +326,40 @@ pub(super) const ALL: &[&Family] = &[
     &REQUEST_DURATION,
     &IN_FLIGHT,
     &REFUSALS,
+    &SHED,
     &REISSUED,
+    &WRAPPED_TOKENS,
     &UNVERIFIED,
     &NATIVE,
     &SIGHTINGS,
     &TOKEN_SIZE,
     &UPSTREAM_DURATION,
     &UPSTREAM_ERRORS,
+    &ADDRESS_HEALTHY,
+    &ADDRESS_FAILURES,
+    &UPSTREAM_REPEATED,
     &FETCHES,
     &AUDIT_QUEUE,
     &AUDIT_RECORDS,
     &AUDIT_FAILURES,
     &AUDIT_COMMIT_DURATION,
     &AUDIT_FAILING,
+    &SPOOLED_RECORDS,
+    &SPOOLED_BYTES,
+    &SPOOLED_SINCE,
+    &SINK_LAG,
+    &SINK_RECORDS,
+    &SINK_FAILURES,
     &CONNECTIONS,
     &ACCEPTED,
     &HANDSHAKES,
     &KEY_SINCE,
     &KEY_NEXT,
     &EXPORTS,
+    &SPANS_DROPPED,
     &BUILD,
     &CONFIG,
+    &CONFIG_APPLIED,
+    &RELOADS,
+    &RELOAD_REFUSED,
 ];

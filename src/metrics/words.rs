@@ -22,13 +22,24 @@ pub(super) const DECIDED_BY: &[&str] = &[
     "fail_open_limit",
     "remembered",
 ];
-pub(super) const FAULTS: &[&str] = &["denied", "failed_closed", "client", "upstream", "ourselves"];
-pub(super) const TOKENS: &[&str] = &["access_token", "id_token", "statement"];
+pub(super) const FAULTS: &[&str] = &[
+    "denied",
+    "failed_closed",
+    "client",
+    "upstream",
+    "ourselves",
+    "overloaded",
+];
+pub(super) const LIMITS: &[&str] = &["requests", "paused", "bodies"];
+pub(super) const TOKENS: &[&str] = &["access_token", "id_token", "statement", "logout_token"];
+pub(super) const WRAPPED: &[&str] = &["access_token", "refresh_token"];
+pub(super) const DROPPED: &[&str] = &["queue_full", "not_sent"];
 pub(super) const HANDED_OUT: &[&str] = &["access_token", "id_token", "refresh_token"];
 pub(super) const ERRORS: &[&str] = &["unreachable", "timeout", "broken", "client"];
 pub(super) const DOCUMENTS: &[&str] = &["discovery", "keys"];
 pub(super) const FAMILIES: &[&str] = &["rsa", "p256", "p384", "ed25519"];
 pub(super) const OUTCOMES: &[&str] = &["ok", "failed"];
+pub(super) const RELOAD_OUTCOMES: &[&str] = &["applied", "unchanged", "refused"];
 
 /// A decision as labels and spans have it.
 pub fn decision(effect: Effect) -> &'static str {

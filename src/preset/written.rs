@@ -106,7 +106,7 @@ impl Written {
             accounts: self.accounts,
             groups,
             websockets: self.websockets,
-            routes,
+            routes: routes.into(),
             ways,
         })
     }

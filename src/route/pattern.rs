@@ -14,7 +14,7 @@ pub struct Pattern {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
+pub(super) enum Segment {
     Literal(String),
     One(String),
     Rest(String),
@@ -162,6 +162,10 @@ impl Pattern {
     pub fn below(&self, base: &str) -> Self {
         let base = base.trim_end_matches('/');
         format!("{base}{}", self.text).parse().unwrap_or_else(|_| self.clone())
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
     }
 
     /// As it was written.

@@ -1,5 +1,7 @@
 //! The capsule: what it takes to restore the upstream's token, sealed so that only Tollgate opens it.
 
+use jiff::Timestamp;
+
 use super::sealer::{Purpose, Sealer, Shut};
 
 pub(super) use contents::{Contents, Original};
@@ -11,8 +13,8 @@ pub const CLAIM: &str = "tgc";
 
 impl Sealer {
     /// Seals the contents for one outer token. `None` only where the machine has no random numbers.
-    pub(super) fn seal(&self, contents: &Contents, outer: &Outer<'_>) -> Option<String> {
-        self.seal_bytes(Purpose::Capsule, contents.encode(), &outer.bytes())
+    pub(super) fn seal(&self, contents: &Contents, outer: &Outer<'_>, now: Timestamp) -> Option<String> {
+        self.seal_bytes(Purpose::Capsule, contents.encode(), &outer.bytes(), now)
     }
 
     /// Opens the capsule of this outer token.

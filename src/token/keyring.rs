@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::misconfigured::Misconfigured;
+use crate::{clock::Clock, misconfigured::Misconfigured};
 
 use super::{
     algorithm::{Algorithm, Family},
@@ -20,10 +20,11 @@ use pair::Pair;
 mod files;
 mod pair;
 
-pub use files::init_capsule_secret;
+pub(super) use files::capsule_files;
+pub use files::{init_capsule_secret, rotate_capsule_secret};
 
-/// How long a new key is published before it signs: longer than relying parties keep a JWKS without asking again.
-pub const PUBLISHED_BEFORE_SIGNING: Duration = Duration::from_secs(600);
+/// How long a key stays published after its successor signs, where nothing else is said: longer than tokens live.
+pub(super) const PUBLISHED_AFTER_SIGNING: Duration = Duration::from_secs(7 * 86_400);
 
 /// The private keys of one directory, parsed once. Which key signs follows from the file names and the time alone,
 /// so that replicas with the same directory agree without talking to each other.
@@ -31,6 +32,7 @@ pub const PUBLISHED_BEFORE_SIGNING: Duration = Duration::from_secs(600);
 pub struct KeyRing {
     /// By the time from which they sign, then by file name.
     keys: Vec<OwnKey>,
+    published_after: Duration,
 }
 
 /// A key as `tollgate keys list` shows it.
@@ -46,19 +48,24 @@ pub struct Listed {
     pub signs_from: Option<Timestamp>,
     /// Its part now.
     pub state: State,
+    /// Until when it is published; none while it has no successor.
+    pub published_until: Option<Timestamp>,
     /// Where it is kept.
     pub file: PathBuf,
 }
 
-/// What a key does at a given time. All of them are published.
+/// What a key does at a given time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It signs what needs its kind of key.
     Signing,
     /// Published for the caches of relying parties; it will sign when its time comes.
     Next,
-    /// It has a successor and stays published for the tokens it signed. Delete its file when they have expired.
+    /// It has a successor and stays published for the tokens it signed.
     Old,
+    /// It is not published any more, since what it signed has expired. Tokens of it are still known as ours, for an
+    /// `id_token_hint`, until its file is deleted.
+    Retired,
 }
 
 #[derive(Debug)]
@@ -103,7 +110,18 @@ impl KeyRing {
             );
         }
         keys.sort_by(|a, b| (a.signs_from, &a.file).cmp(&(b.signs_from, &b.file)));
-        Ok(Self { keys })
+        Ok(Self {
+            keys,
+            published_after: PUBLISHED_AFTER_SIGNING,
+        })
+    }
+
+    /// The same keys, each published for so long after its successor signs.
+    pub fn published_after(self, published_after: Duration) -> Self {
+        Self {
+            published_after,
+            ..self
+        }
     }
 
     /// Makes the first keys, RSA-2048, P-256 and Ed25519, which sign at once. The files get mode 0600, a new directory
@@ -124,16 +142,30 @@ impl KeyRing {
 
     /// Adds a new key beside the newest of each kind. It is published as soon as the directory is loaded again and
     /// signs once `published_before` has passed; the others stay published. RSA keys keep the newest one's size.
-    pub fn rotate(dir: &Path, now: Timestamp, published_before: Duration) -> Result<Self, Misconfigured> {
+    pub fn rotate(dir: &Path, clock: &Clock, published_before: Duration) -> Result<Self, Misconfigured> {
         let ring = Self::load(dir)?;
-        let signs_from = now + published_before;
         let families: BTreeSet<Family> = ring.keys.iter().map(|key| key.public.family()).collect();
+        let mut fresh = Vec::new();
         for family in families {
             let newest = ring.keys.iter().rfind(|key| key.public.family() == family);
-            let fresh = Pair::generate(family, newest.map(|key| &key.pair))?;
-            files::write(dir, family, signs_from, &fresh)?;
+            fresh.push((family, Pair::generate(family, newest.map(|key| &key.pair))?));
+        }
+        // Making RSA keys takes seconds on a busy machine, and they are not published meanwhile.
+        let signs_from = clock.now() + published_before;
+        for (family, pair) in fresh {
+            files::write(dir, family, signs_from, &pair)?;
         }
         Self::load(dir)
+    }
+
+    /// Deletes the files of keys that are not published any more, and says which.
+    pub fn prune(self, now: Timestamp) -> Result<Vec<PathBuf>, Misconfigured> {
+        let retired = self.keys.iter().filter(|key| self.state(key, now) == State::Retired);
+        let retired: Vec<_> = retired.map(|key| key.file.clone()).collect();
+        for file in &retired {
+            files::delete(file)?;
+        }
+        Ok(retired)
     }
 
     /// Every key with its part at this time, by kind and age.
@@ -147,6 +179,7 @@ impl KeyRing {
                 created: key.created,
                 signs_from: key.signs_from,
                 state: self.state(key, now),
+                published_until: self.published_until(key),
                 file: key.file.clone(),
             })
             .collect();
@@ -154,9 +187,10 @@ impl KeyRing {
         list
     }
 
-    /// The public keys as a JWK set: all of them, those that sign now first.
+    /// The public keys as a JWK set: all but the retired ones, those that sign now first.
     pub fn jwks(&self, now: Timestamp) -> Value {
-        let mut keys: Vec<&OwnKey> = self.keys.iter().collect();
+        let published = |key: &&OwnKey| self.state(key, now) != State::Retired;
+        let mut keys: Vec<&OwnKey> = self.keys.iter().filter(published).collect();
         keys.sort_by_key(|key| (self.state(key, now) != State::Signing, key.public.family()));
         json!({"keys": keys.into_iter().map(|key| key.public.jwk()).collect::<Vec<_>>()})
     }
@@ -219,8 +253,21 @@ impl KeyRing {
         match self.signing(key.public.family(), now) {
             Some(signing) if signing.kid == key.kid => State::Signing,
             _ if key.signs_from.is_some_and(|from| from > now) => State::Next,
+            _ if self.published_until(key).is_some_and(|until| until <= now) => State::Retired,
             _ => State::Old,
         }
+    }
+
+    /// The end of a key's publication: a while after the next one of its kind signs.
+    fn published_until(&self, key: &OwnKey) -> Option<Timestamp> {
+        let of_kind = self
+            .keys
+            .iter()
+            .filter(|other| other.public.family() == key.public.family());
+        // The keys are in the order in which they sign.
+        let successor = of_kind.skip_while(|other| other.kid != key.kid).nth(1)?;
+        let from = successor.signs_from.unwrap_or(successor.created);
+        Some(from.checked_add(self.published_after).unwrap_or(Timestamp::MAX))
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     jws,
     keyring::KeyRing,
     restore::{Restored, Unrestorable, restore},
-    sealer::Sealer,
+    sealer::{Sealer, SealingKey},
     splice::{Unspliceable, splice},
     verify::{Nature, Verified},
     wrap::Wrap,
@@ -88,9 +88,9 @@ impl Reissuer {
         })
     }
 
-    /// The ids of the keys that capsules are sealed with, in hex: the one that seals, then the one before it.
-    pub fn capsule_keys(&self) -> Vec<String> {
-        self.sealer.ids()
+    /// The keys that capsules are sealed with, newest first, each with its part at this time.
+    pub fn capsule_keys(&self, now: Timestamp) -> Vec<SealingKey> {
+        self.sealer.keys_at(now)
     }
 
     /// The keys it signs with.
@@ -196,12 +196,12 @@ impl Reissuer {
             added: add.keys().cloned().collect(),
         };
         let header = json!({ "alg": algorithm.name(), "kid": kid, "typ": "at+jwt" });
-        self.sealed(&header, algorithm, kid, &payload, &contents)
+        self.sealed(&header, (algorithm, kid), &payload, &contents, now)
     }
 
     /// Seals a token that is no JWT, with what has to be remembered of it.
-    pub fn wrap(&self, wrap: &Wrap) -> Result<String, Unissued> {
-        let wrapped = self.sealer.wrap(wrap).ok_or(Unissued::Crypto)?;
+    pub fn wrap(&self, wrap: &Wrap, now: Timestamp) -> Result<String, Unissued> {
+        let wrapped = self.sealer.wrap(wrap, now).ok_or(Unissued::Crypto)?;
         // What we hand out must be read by ourselves later, as strictly as everything else.
         if wrapped.len() > jws::MAX_TOKEN {
             return Err(Unissued::TooLong);
@@ -241,21 +241,27 @@ impl Reissuer {
             },
             added: add.keys().cloned().collect(),
         };
-        self.sealed(&header(token, algorithm, kid), algorithm, kid, &edited.text, &contents)
+        self.sealed(
+            &header(token, algorithm, kid),
+            (algorithm, kid),
+            &edited.text,
+            &contents,
+            now,
+        )
     }
 
     /// Signs a payload with its capsule put into it.
     fn sealed(
         &self,
         header: &Value,
-        algorithm: Algorithm,
-        kid: &str,
+        (algorithm, kid): (Algorithm, &str),
         payload: &str,
         contents: &Contents,
+        now: Timestamp,
     ) -> Result<String, Unissued> {
         // What we sign must be read by ourselves later, as strictly as everything else.
         json::parse(payload.as_bytes()).map_err(|malformed| Unissued::Unreadable(malformed.to_string()))?;
-        let sealed = self.sealer.seal(contents, &Outer { kid, payload });
+        let sealed = self.sealer.seal(contents, &Outer { kid, payload }, now);
         let capsule = (capsule::CLAIM, sealed.ok_or(Unissued::Crypto)?.into());
         let payload = splice(payload, [capsule]).map_err(unreadable)?;
         self.sign(header, algorithm, kid, &payload.text)

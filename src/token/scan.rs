@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use base64::{
+    Engine,
     alphabet::URL_SAFE,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-    read::DecoderReader,
 };
 use bytes::{Bytes, BytesMut};
 use memchr::memmem;
@@ -278,11 +278,24 @@ fn read_header(run: &[u8]) -> Option<Sighting> {
 fn object(run: &[u8]) -> Option<Map<String, Value>> {
     // One character alone at the end says nothing.
     let whole = run.get(..run.len() - usize::from(run.len() % 4 == 1))?;
-    Map::deserialize(&mut Deserializer::from_reader(DecoderReader::new(whole, &LENIENT))).ok()
+    // Most are short; and where the beginning is no JSON, what may follow it need not be decoded.
+    let beginning = whole.get(..BEGINNING).filter(|_| whole.len() > BEGINNING);
+    match beginning.map(leading_object) {
+        Some(Err(error)) if error.is_eof() => leading_object(whole).ok(),
+        Some(found) => found.ok(),
+        None => leading_object(whole).ok(),
+    }
+}
+
+fn leading_object(encoded: &[u8]) -> serde_json::Result<Map<String, Value>> {
+    let decoded = LENIENT.decode(encoded).unwrap_or_default();
+    Map::deserialize(&mut Deserializer::from_slice(&decoded))
 }
 
 const MARK: &[u8] = b"eyJ";
 const MAX_HEADER: usize = 16 * 1024;
+/// A multiple of four, so that it decodes by itself.
+const BEGINNING: usize = 1024;
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()

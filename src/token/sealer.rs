@@ -1,6 +1,7 @@
 //! What seals and opens: AES-256-GCM under keys that are derived from the operator's secret.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     hkdf,
@@ -32,39 +33,99 @@ pub(super) enum Purpose {
 pub(super) struct Shut;
 
 struct Keys {
-    current: DerivedKey,
+    /// By the time from which they seal; at least one.
+    own: Vec<DerivedKey>,
     previous: Option<DerivedKey>,
 }
 
 struct DerivedKey {
     id: [u8; ID_LEN],
     key: LessSafeKey,
+    seals_from: Option<Timestamp>,
+}
+
+/// A secret that seals from a time on, and opens always.
+#[derive(Clone, Debug)]
+pub struct TimedSecret {
+    /// From when it seals; none is from the beginning.
+    pub seals_from: Option<Timestamp>,
+    /// The secret.
+    pub secret: Secret,
+}
+
+/// A key that capsules are sealed with, as people are shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealingKey {
+    /// Its id in hex, which says nothing about the key.
+    pub id: String,
+    /// From when it seals; none is from the beginning.
+    pub seals_from: Option<Timestamp>,
+    /// Its part now.
+    pub part: SealingPart,
+}
+
+/// What a key does at a given time. All of them open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealingPart {
+    /// It seals.
+    Seals,
+    /// It will seal when its time comes.
+    Next,
+    /// It has a successor, or is the previous one.
+    Opens,
 }
 
 impl Sealer {
     /// Seals with `current`; opens with that and `previous`. Each secret needs 32 bytes or more.
     pub fn new(current: &Secret, previous: Option<&Secret>) -> Result<Self, Misconfigured> {
+        let current = TimedSecret {
+            seals_from: None,
+            secret: current.clone(),
+        };
+        Self::rotating(vec![current], previous)
+    }
+
+    /// Seals with the newest secret whose time has come; opens with all of them and `previous`. Which one seals follows from
+    /// the secrets and the time alone, so that replicas agree without talking to each other.
+    pub fn rotating(mut secrets: Vec<TimedSecret>, previous: Option<&Secret>) -> Result<Self, Misconfigured> {
+        secrets.sort_by_key(|timed| timed.seals_from);
         Ok(Self {
-            capsules: Keys::derive(current, previous, Purpose::Capsule)?,
-            wraps: Keys::derive(current, previous, Purpose::Wrap)?,
+            capsules: Keys::derive(&secrets, previous, Purpose::Capsule)?,
+            wraps: Keys::derive(&secrets, previous, Purpose::Wrap)?,
             random: SystemRandom::new(),
         })
     }
 
-    /// The ids of the keys that capsules are sealed with, in hex, the one that seals first. An id says nothing about its key.
-    pub(super) fn ids(&self) -> Vec<String> {
-        let keys = [Some(&self.capsules.current), self.capsules.previous.as_ref()];
-        let keys = keys.into_iter().flatten();
-        keys.map(|key| key.id.iter().map(|byte| format!("{byte:02x}")).collect())
-            .collect()
+    /// The keys that capsules are sealed with, newest first.
+    pub fn keys_at(&self, now: Timestamp) -> Vec<SealingKey> {
+        let sealing = self.capsules.sealing(now).map(|key| key.id);
+        let own = self.capsules.own.iter().rev();
+        let shown = own.chain(&self.capsules.previous).map(|key| SealingKey {
+            id: key.id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            seals_from: key.seals_from,
+            part: if Some(key.id) == sealing {
+                SealingPart::Seals
+            } else if key.seals_from.is_some_and(|from| from > now) {
+                SealingPart::Next
+            } else {
+                SealingPart::Opens
+            },
+        });
+        shown.collect()
     }
 
     /// Seals bytes, bound to `around`: base64url of key id, nonce, ciphertext and tag. `None` only where the machine has no
     /// random numbers.
-    pub(super) fn seal_bytes(&self, purpose: Purpose, mut bytes: Vec<u8>, around: &[u8]) -> Option<String> {
+    pub(super) fn seal_bytes(
+        &self,
+        purpose: Purpose,
+        mut bytes: Vec<u8>,
+        around: &[u8],
+        now: Timestamp,
+    ) -> Option<String> {
         let mut nonce = [0; NONCE_LEN];
         self.random.fill(&mut nonce).ok()?;
-        let current = &self.keys(purpose).current;
+        let current = self.keys(purpose).sealing(now)?;
         current
             .key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(around), &mut bytes)
@@ -78,9 +139,10 @@ impl Sealer {
         let (id, sealed) = sealed.split_first_chunk::<ID_LEN>().ok_or(Shut)?;
         let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(Shut)?;
         let keys = self.keys(purpose);
-        let key = [Some(&keys.current), keys.previous.as_ref()]
-            .into_iter()
-            .flatten()
+        let key = keys
+            .own
+            .iter()
+            .chain(&keys.previous)
             .find(|key| key.id == *id)
             .ok_or(Shut)?;
         let mut sealed = sealed.to_vec();
@@ -100,13 +162,26 @@ impl Sealer {
 }
 
 impl Keys {
-    fn derive(current: &Secret, previous: Option<&Secret>, purpose: Purpose) -> Result<Self, Misconfigured> {
+    fn derive(secrets: &[TimedSecret], previous: Option<&Secret>, purpose: Purpose) -> Result<Self, Misconfigured> {
+        let own = secrets.iter().map(|timed| {
+            let key = DerivedKey::derive(&timed.secret, "tokens.capsule_secret", purpose)?;
+            Ok(DerivedKey {
+                seals_from: timed.seals_from,
+                ..key
+            })
+        });
         Ok(Self {
-            current: DerivedKey::derive(current, "tokens.capsule_secret", purpose)?,
+            own: own.collect::<Result<_, _>>()?,
             previous: previous
                 .map(|secret| DerivedKey::derive(secret, "tokens.previous_capsule_secret", purpose))
                 .transpose()?,
         })
+    }
+
+    /// The newest key whose time has come. A first key seals at once, also for a replica whose clock is behind.
+    fn sealing(&self, now: Timestamp) -> Option<&DerivedKey> {
+        let come = |key: &&DerivedKey| key.seals_from.is_none_or(|from| from <= now);
+        self.own.iter().rfind(come).or(self.own.first())
     }
 }
 
@@ -136,6 +211,7 @@ impl DerivedKey {
         Ok(Self {
             id,
             key: LessSafeKey::new(key),
+            seals_from: None,
         })
     }
 }

@@ -2,14 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
+    clock::Period,
     misconfigured::Misconfigured,
     secret::{Secret, SecretSource},
 };
 
-use super::{algorithm::AlgorithmChoice, keyring::KeyRing, reissue::Reissuer, sealer::Sealer};
+use super::{
+    algorithm::AlgorithmChoice,
+    keyring::{KeyRing, PUBLISHED_AFTER_SIGNING, capsule_files},
+    reissue::Reissuer,
+    sealer::{Sealer, TimedSecret},
+};
 
 /// How tokens are signed anew.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -22,8 +29,14 @@ pub struct Settings {
     /// getting it. Otherwise the algorithm for all of them: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`,
     /// `ES256`, `ES384` or `EdDSA`. Default: `match`.
     pub algorithm: AlgorithmChoice,
-    /// The secret that seals what is needed to restore the upstream's tokens, 32 bytes or more; all replicas share it.
-    /// Default: `{ file = "certs/capsule.key" }`, which `tollgate keys init` makes.
+    /// How long a new key is in the key set before it signs, and a new capsule secret opens before it seals: longer than files
+    /// need to reach every replica, and relying parties keep a key set. Up to `30d`. Default: `15m`.
+    pub publish_before: Period,
+    /// How long a key stays in the key set after its successor signs: longer than any token lives. Default: `7d`.
+    pub publish_after: Period,
+    /// The secret that seals what is needed to restore the upstream's tokens, 32 bytes or more; all replicas share it. Files
+    /// beside it with a time at the end of their names, as in `capsule-20261123T101500Z.key`, are its successors: they open at
+    /// once and seal from then on. Default: `{ file = "certs/capsule.key" }`, which `tollgate keys init` makes.
     pub capsule_secret: SecretSource,
     /// The secret before the last change: tokens sealed with it still open. Drop it when they have expired.
     pub previous_capsule_secret: Option<SecretSource>,
@@ -86,14 +99,62 @@ impl Settings {
                 ),
             );
         }
-        let ring = KeyRing::load(&base.join(&self.keys))?;
-        let current = read(&self.capsule_secret, base, "tokens.capsule_secret")?;
+        if self.publish_before > Period::secs(30 * 86_400) {
+            let message = format!(
+                "a time of {} before a new key signs is out of range",
+                self.publish_before
+            );
+            let hint = "write a time up to `30d`; `15m` suits relying parties that keep a key set for ten minutes";
+            return Err(Misconfigured::new("tokens.publish_before", message).hint(hint));
+        }
+        let ring = self.ring(base)?;
         let previous = self
             .previous_capsule_secret
             .as_ref()
             .map(|source| read(source, base, "tokens.previous_capsule_secret"))
             .transpose()?;
-        Reissuer::new(ring, Sealer::new(&current, previous.as_ref())?, self.algorithm)
+        Reissuer::new(
+            ring,
+            Sealer::rotating(self.capsule_secrets(base)?, previous.as_ref())?,
+            self.algorithm,
+        )
+    }
+
+    /// For how many seconds caches may keep the key set: a third of the time in which a new key is only published, so that
+    /// who keeps it that long has the key well before it signs; five minutes at the most.
+    pub fn key_set_max_age(&self) -> u64 {
+        (self.publish_before.0.as_secs() / 3).min(300)
+    }
+
+    /// The signing keys.
+    pub fn ring(&self, base: &Path) -> Result<KeyRing, Misconfigured> {
+        let ring = KeyRing::load(&base.join(&self.keys))?;
+        Ok(ring.published_after(self.publish_after.0))
+    }
+
+    /// The capsule secret and its successors, oldest first; at least one.
+    pub fn capsule_secrets(&self, base: &Path) -> Result<Vec<TimedSecret>, Misconfigured> {
+        let timed = |seals_from, source: &SecretSource| {
+            let secret = read(source, base, "tokens.capsule_secret")?;
+            Ok(TimedSecret { seals_from, secret })
+        };
+        let files = self.capsule_files(base);
+        if files.is_empty() {
+            return Ok(vec![timed(None, &self.capsule_secret)?]);
+        }
+        let secrets = files
+            .into_iter()
+            .map(|(from, file)| timed(from, &SecretSource::File { file }));
+        secrets.collect()
+    }
+
+    /// The files of the capsule secret that are there, oldest first, each with the time from which it seals. None where the
+    /// secret is in the environment.
+    pub fn capsule_files(&self, base: &Path) -> Vec<(Option<Timestamp>, PathBuf)> {
+        match &self.capsule_secret {
+            SecretSource::File { file } => capsule_files(&base.join(file)),
+            SecretSource::Env { .. } => Vec::new(),
+        }
     }
 }
 
@@ -102,6 +163,8 @@ impl Default for Settings {
         Self {
             keys: "certs/signing".into(),
             algorithm: AlgorithmChoice::Match,
+            publish_before: Period::secs(900),
+            publish_after: Period(PUBLISHED_AFTER_SIGNING),
             capsule_secret: SecretSource::File {
                 file: "certs/capsule.key".into(),
             },
@@ -122,8 +185,6 @@ fn read(source: &SecretSource, base: &Path, setting: &str) -> Result<Secret, Mis
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
     use super::*;
     use crate::token::init_capsule_secret;
 

@@ -1,5 +1,6 @@
 //! Tokens that are no JWTs, sealed whole: `tg1.` and the upstream's token with what has to be remembered of it.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
@@ -60,9 +61,9 @@ pub struct Memory {
 
 impl Sealer {
     /// Seals a token with its memory. `None` only where the machine has no random numbers.
-    pub(super) fn wrap(&self, wrap: &Wrap) -> Option<String> {
+    pub(super) fn wrap(&self, wrap: &Wrap, now: Timestamp) -> Option<String> {
         let kind = wrap.kind();
-        let sealed = self.seal_bytes(Purpose::Wrap, wrap.encode(), &around(kind))?;
+        let sealed = self.seal_bytes(Purpose::Wrap, wrap.encode(), &around(kind), now)?;
         Some(format!("{PREFIX}{kind}{sealed}"))
     }
 

@@ -5,8 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     event::TokenClaims,
-    interceptor::{ClaimsMember, RefusedClaim},
-    verdict::Consultation,
+    verdict::{ClaimsMember, Consultation, RefusedClaim},
 };
 
 /// One claim of a token, before and after an interceptor was asked.
@@ -60,12 +59,7 @@ pub(super) enum Token {
 }
 
 /// The claims of one token: the upstream's in their order, then what is added, then what is refused.
-pub(super) fn changes(
-    token: Token,
-    existing: &TokenClaims,
-    consultation: &Consultation,
-    refused: &[RefusedClaim],
-) -> Vec<Claim> {
+pub(super) fn changes(token: Token, existing: &TokenClaims, consultation: &Consultation) -> Vec<Claim> {
     let (existing, added) = match token {
         Token::Access => (&existing.access_token, &consultation.additions.access_token),
         Token::Id => (&existing.id_token, &consultation.additions.id_token),
@@ -74,7 +68,7 @@ pub(super) fn changes(
     if consultation.failure.is_some()
         && let Some(answer) = &consultation.answer
     {
-        claims.extend(not_taken(token, existing, answer, refused));
+        claims.extend(not_taken(token, existing, answer, &consultation.refused));
     }
     claims
 }

@@ -11,15 +11,15 @@ use super::submission::{Submission, masked};
 use crate::{
     audit::{Decider, Kind, MASK, Record, redact},
     event::Trigger,
-    interceptor::{ClaimsMember, Interceptors},
-    verdict::{DecidedBy, Effect, FailureKind},
+    interceptor::Interceptors,
+    verdict::{ClaimsMember, DecidedBy, Effect, FailureKind},
 };
 
 /// A recorded consultation that was repeated.
 #[derive(Clone, Debug, Serialize)]
 pub struct Replayed {
     /// The record's place in the audit.
-    pub seq: u64,
+    pub record: String,
     /// When it was written.
     pub time: Timestamp,
     /// Who was asked.
@@ -108,7 +108,7 @@ impl Replayed {
         let entry = &record.entry;
         let about = [&entry.user_email, &entry.user_id, &entry.client_id];
         Self {
-            seq: record.seq,
+            record: record.place(),
             time: record.time,
             interceptor: entry.interceptor.clone(),
             trigger: entry.trigger,

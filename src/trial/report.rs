@@ -1,7 +1,5 @@
 //! One interceptor tried with one event: everything that there is to see.
 
-use serde_json::Value;
-
 use super::{
     claims::{Claim, Token, changes},
     curl::curl,
@@ -12,9 +10,9 @@ use super::{
 };
 use crate::{
     event::Trigger,
-    interceptor::{ClaimsMember, Interceptors, RefusedClaim, Trial},
+    interceptor::{Interceptors, Trial},
     json,
-    verdict::{Consultation, Effect, FailureKind},
+    verdict::{ClaimsMember, Consultation, Effect, FailureKind, RefusedClaim},
 };
 
 /// What was sent, what came back, what it was taken for, and what is wrong with it.
@@ -45,13 +43,6 @@ pub async fn try_out(interceptors: &Interceptors, name: &str, submission: &Submi
     let interceptor = interceptors.named(name)?;
     let trial = interceptors.consult_one(name, event, existing).await?;
     let consultation = &trial.consultation;
-    // A DENY's claims are looked at by nobody.
-    let refused = match &consultation.answer {
-        Some(answer) if answer.get("decision").and_then(Value::as_str) == Some("ALLOW") => {
-            interceptor.refused_claims(answer, event.trigger, existing)
-        }
-        _ => Vec::new(),
-    };
     let last = trial.exchanges.last();
     let body = last
         .and_then(|exchange| exchange.answer.as_ref())
@@ -60,9 +51,9 @@ pub async fn try_out(interceptors: &Interceptors, name: &str, submission: &Submi
         interceptor: name.to_owned(),
         trigger: event.trigger,
         event_notes: notes.clone(),
-        answer_marks: answer_marks(consultation, &refused, body.unwrap_or_default()),
-        access_token: changes(Token::Access, existing, consultation, &refused),
-        id_token: changes(Token::Id, existing, consultation, &refused),
+        answer_marks: answer_marks(consultation, body.unwrap_or_default()),
+        access_token: changes(Token::Access, existing, consultation),
+        id_token: changes(Token::Id, existing, consultation),
         curl: last.map(|exchange| curl(&exchange.request, interceptor.settings())),
         trial,
     })
@@ -80,7 +71,7 @@ impl Report {
     }
 }
 
-fn answer_marks(consultation: &Consultation, refused: &[RefusedClaim], body: &[u8]) -> Vec<Mark> {
+fn answer_marks(consultation: &Consultation, body: &[u8]) -> Vec<Mark> {
     let invalid = consultation.failure.as_ref().filter(|f| f.kind == FailureKind::Invalid);
     let text = String::from_utf8_lossy(body);
     let Some(answer) = &consultation.answer else {
@@ -94,7 +85,7 @@ fn answer_marks(consultation: &Consultation, refused: &[RefusedClaim], body: &[u
     };
     let mut marks = Vec::new();
     shapes::ANSWER.judge(answer, "", &mut marks);
-    for RefusedClaim { member, name, why } in refused {
+    for RefusedClaim { member, name, why } in &consultation.refused {
         let pointer = format!("{}/{}", ClaimsMember::pointer(*member), escaped(name));
         marks.push(Mark::new(Severity::Error, pointer, why));
     }

@@ -24,7 +24,7 @@ pub enum UpstreamError {
     #[error("the upstream answered {0} where a document was expected")]
     Status(StatusCode),
     /// Not the upstream's fault: the client's body stalled or crawled.
-    #[error("the client's {}", TooSlow)]
+    #[error("the client's body came too slowly")]
     ClientTooSlow,
     /// Not the upstream's fault: the client's body broke off.
     #[error("the client's body broke off")]
@@ -78,6 +78,7 @@ impl From<Unread> for UpstreamError {
         match unread {
             Unread::TooLarge(limit) => Self::Broken(format!("it is longer than {limit} bytes")),
             Unread::TooSlow(cause) => Self::Broken(cause.to_string()),
+            Unread::NoRoom => Self::Broken(unread.to_string()),
             Unread::Broken(cause) => Self::Broken(causes(cause.as_ref())),
         }
     }

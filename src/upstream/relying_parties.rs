@@ -86,7 +86,9 @@ impl RelyingParties {
             }
         }
         let https = parties.iter().any(|party| party.url.scheme_str() == Some("https"));
-        let tls = connect::tls(https, ca, base).map_err(|wrong| findings.push(wrong)).ok();
+        let tls = connect::tls(https, ca, None, base)
+            .map_err(|wrong| findings.push(wrong))
+            .ok();
         let (Some(tls), true) = (tls, findings.is_empty()) else {
             return Err(findings);
         };

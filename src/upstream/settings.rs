@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::{certificate_header::CertificateHeaderSettings, service};
+use super::{certificate_header::CertificateHeaderSettings, health::HealthCheckSettings, service};
 use crate::{clock::Period, misconfigured::Misconfigured};
 
 /// The identity provider behind the proxy.
@@ -15,6 +15,29 @@ use crate::{clock::Period, misconfigured::Misconfigured};
 pub struct Settings {
     /// Where it listens: `http://127.0.0.1:8080`. A path, such as `/auth`, is where the provider has its own.
     pub url: String,
+    /// Where it listens, if at several places: `["10.0.0.1:8080", "10.0.0.2:8080"]`, hosts and ports. Scheme, path and the name in
+    /// the certificate are then those of `url`, and nobody connects to its host. Default: the host of `url`.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Asks every address from time to time whether it is well: `{ path = "/health", interval = "5s" }`; `{}` for the defaults.
+    /// Off by default. An address that cannot be reached is left out for 10 s either way, and all are tried when none is well.
+    #[serde(default)]
+    pub health_check: Option<HealthCheckSettings>,
+    /// `auto`: HTTP/2 where its TLS offers it, else HTTP/1.1; `1` or `2`: that one, `2` also without TLS. Default: `auto`.
+    #[serde(default)]
+    pub http: HttpVersion,
+    /// A PEM file with the certificate that Tollgate shows the provider (mTLS), its chain behind it. Needs `client_key`.
+    #[serde(default)]
+    pub client_certificate: Option<PathBuf>,
+    /// Its private key, unencrypted.
+    #[serde(default)]
+    pub client_key: Option<PathBuf>,
+    /// How many idle connections are kept for each address. Default: 256.
+    #[serde(default = "max_idle_connections")]
+    pub max_idle_connections: usize,
+    /// How long a connection is kept idle; shorter than the provider keeps it. Default: `15s`.
+    #[serde(default = "idle_timeout")]
+    pub idle_timeout: Period,
     /// What it is: a file of `presets/` by its name; `generic` for any provider with a discovery document; or the path of a preset
     /// of your own, which ends in `.toml`. Default: `generic`.
     #[serde(default = "generic")]
@@ -61,6 +84,21 @@ pub struct Settings {
     /// Needs `service_account`. Off by default.
     #[serde(default)]
     pub late_signup: Option<LateSignup>,
+}
+
+/// Which versions of HTTP are spoken with the upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum HttpVersion {
+    /// What it offers (ALPN, RFC 7301).
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// HTTP/1.1.
+    #[serde(rename = "1")]
+    Http1,
+    /// HTTP/2, without TLS by prior knowledge (RFC 9113 §3.3).
+    #[serde(rename = "2")]
+    Http2,
 }
 
 /// What becomes of SAML.
@@ -137,12 +175,55 @@ impl Settings {
         if uri.authority().is_none_or(|authority| authority.as_str().contains('@')) || uri.query().is_some() {
             return Err(wrong("it has a user, a password or a query"));
         }
+        if let Some(check) = &self.health_check {
+            check.validate()?;
+        }
         Ok(uri)
+    }
+
+    /// Where connections go: `addresses`, or the host of `url`.
+    pub(super) fn places(&self, url: &Uri) -> Result<Vec<Authority>, Misconfigured> {
+        if self.addresses.is_empty() {
+            return Ok(url.authority().cloned().into_iter().collect());
+        }
+        let wrong = |index: usize, what: String| {
+            Misconfigured::new(format!("upstream.addresses.{index}"), what).hint(
+                "write host and port, like `10.0.0.1:8080` or `idp-1.internal:8443`; scheme and path are those of `url`",
+            )
+        };
+        let mut places: Vec<Authority> = Vec::new();
+        for (index, written) in self.addresses.iter().enumerate() {
+            let place = written.parse::<Authority>().ok();
+            let place = place.filter(|place| place.port_u16().is_some() && !place.as_str().contains('@'));
+            let Some(place) = place else {
+                return Err(wrong(index, "this is not a host with a port".into()));
+            };
+            if places.contains(&place) {
+                return Err(wrong(index, format!("`{place}` is there twice")));
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
+
+    /// The names of the addresses, as metrics and the dashboard have them.
+    pub fn address_names(&self) -> Vec<String> {
+        let url: Option<Uri> = self.url.parse().ok();
+        let places = url.and_then(|url| self.places(&url).ok()).unwrap_or_default();
+        places.iter().map(ToString::to_string).collect()
     }
 }
 
 fn generic() -> String {
     "generic".into()
+}
+
+fn max_idle_connections() -> usize {
+    256
+}
+
+fn idle_timeout() -> Period {
+    Period::secs(15)
 }
 
 fn connect_timeout() -> Period {

@@ -18,8 +18,8 @@ pub(super) async fn upgrade(
     hops::clean_request(request.headers_mut());
     name_websocket(request.headers_mut());
     // A handshake is a GET without a body; what came after it belongs to the WebSocket.
-    let request = upstream.addressed(request.map(|_| body::empty()))?;
-    let mut response = upstream.relayed(&upstream.inner.http1, request).await?;
+    let request = upstream.inner.addressed(request.map(|_| body::empty()))?;
+    let mut response = upstream.relayed(request, |address| &address.http1).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(response);
     }

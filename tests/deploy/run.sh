@@ -52,6 +52,10 @@ says standalone 1 'replicas: 3'
 says standalone 1 'path: /readyz'
 says standalone 1 'namespace: identity'
 
+render inplace --set restartOnChange=false
+says inplace 0 'tollgate/config:'
+says default 1 'tollgate/config:'
+
 render sidecar -f "$chart/ci/sidecar-values.yaml"
 says sidecar 0 'kind: StatefulSet'
 says sidecar 1 'kind: NetworkPolicy'
@@ -82,5 +86,14 @@ sed -n '/^  proxy.toml: |$/,/^---$/{s/^    //p}' "$scratch/default.yaml" >"$scra
 checked chart.toml
 cp deploy/compose/proxy.toml "$scratch/compose.toml"
 checked compose.toml
+cp deploy/debian/proxy.toml "$scratch/debian.toml"
+checked debian.toml
 
-echo "The chart renders in 3 ways; the configurations of the chart and of the compose file are taken."
+# The build stage of the image has everything that the build reads.
+mkdir "$scratch/src"
+sed -n 's/^COPY \(.*\) \(.*\)$/\1|\2/p' deploy/Containerfile | grep -v -- --from | while IFS='|' read -r from to; do
+  if [[ -d $from ]]; then cp -r "$from" "$scratch/src/$to"; else cp $from "$scratch/src/"; fi
+done
+(cd "$scratch/src" && CARGO_TARGET_DIR=$OLDPWD/target cargo check --locked --quiet --bin tollgate)
+
+echo "The chart renders in 4 ways; the configurations of the chart, the compose file and the Debian package are taken; the image has what its build needs."

@@ -208,13 +208,26 @@ async fn a_jump_of_the_wall_clock_ends_no_consult() {
 
 #[tokio::test]
 async fn an_interceptor_is_not_sent_what_it_must_not_see() {
-    let world =
-        with_another("redact = { \"interceptor_context.ip_address\" = \"drop\", \"data.**.email\" = \"mask\" }").await;
+    let world = with_another(
+        "redact = { \"interceptor_context.ip_address\" = \"drop\", \"data.**.email\" = \"mask\", \"**.user_id\" = \"hash\" }\n\
+         redact_key = { file = \"hook.key\" }",
+    )
+    .await;
     session(&world).await;
     let first = &world.hook.asked("PRE_SESSION_CREATION")[0].event;
     let second = &world.hook.asked("second")[0].event;
     assert_eq!(first["interceptor_context"]["ip_address"], "127.0.0.1");
     assert!(second["interceptor_context"].get("ip_address").is_none(), "{second}");
     assert_eq!(second["data"]["user"]["email"], "[redacted]");
+    let (known, hashed) = (
+        &first["interceptor_context"]["user_id"],
+        &second["interceptor_context"]["user_id"],
+    );
+    assert!(
+        hashed.as_str().is_some_and(|text| text.len() > 32) && known != hashed,
+        "{hashed}"
+    );
+    // The audit has what was sent where nothing is said of the audit.
+    assert!(world.audit()[0].to_json().contains("127.0.0.1"));
     assert_eq!(second["trigger_point"], "PRE_SESSION_CREATION");
 }

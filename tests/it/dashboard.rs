@@ -1,6 +1,7 @@
 //! The operator's side, as a browser sees it.
 
 mod access;
+mod fuzz;
 mod hostile;
 mod log;
 mod login;

@@ -1,5 +1,6 @@
 //! Listener, canonical reading and relay in a row: what a client sends, and what an upstream gets to see.
 
+mod addresses;
 mod framing;
 mod limits;
 mod protocols;

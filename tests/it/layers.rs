@@ -20,7 +20,7 @@ const CRATES: [(&[&str], &[&str]); 3] = [
             "demo/client.rs",
         ],
     ),
-    (&["rusqlite"], &["audit"]),
+    (&["rusqlite", "tokio_postgres", "tokio_postgres_rustls"], &["audit"]),
     (
         &["ring", "aws_lc_rs", "jsonwebtoken"],
         &[

@@ -70,6 +70,9 @@ async fn a_logout_token_reaches_the_relying_party_under_our_key() {
     assert!(ours != native && keys::algorithm(&ours) == keys::algorithm(&native));
     assert!(world.idp.hook.all().is_empty(), "nobody is asked about a logout");
     assert!(world.idp.stub.at(RELAY).is_empty());
+    let of_logout = [("token", "logout_token")];
+    let reissued = world.idp.metrics().sum("tollgate_tokens_reissued_total", &of_logout);
+    assert_eq!(reissued, 1.0);
     for token in [&native, &ours] {
         assert!(!log::text().contains(token.rsplit('.').next().unwrap()));
     }

@@ -13,9 +13,15 @@ mod denials;
 #[cfg(test)]
 mod egress;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod fuzzed;
+#[cfg(test)]
 mod http;
 #[cfg(test)]
 mod invariants;
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod layers;
 #[cfg(test)]
@@ -25,11 +31,19 @@ mod observed;
 #[cfg(test)]
 mod other_providers;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod project;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod rotation;
+#[cfg(test)]
 mod signups;
+#[cfg(test)]
+mod supervised;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]

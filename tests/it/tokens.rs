@@ -1,6 +1,7 @@
 //! Tokens on their way to the client: every grant, both tokens, the claims that an interceptor adds.
 
 mod bound;
+mod clocks;
 mod corpus;
 mod defects;
 mod front_channel;

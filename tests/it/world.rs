@@ -5,6 +5,8 @@ pub(crate) mod hook;
 pub(crate) mod idp;
 pub(crate) mod keys;
 pub(crate) mod log;
+#[expect(dead_code, reason = "the tests of the stores use the rest of it")]
+pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod scrape;
 pub(crate) mod setup;

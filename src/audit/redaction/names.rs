@@ -1,5 +1,9 @@
 //! Which member names stand for secrets.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 /// What a member's name says of its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -13,19 +17,22 @@ pub(super) enum Meaning {
 
 /// Reads a name, in whatever way it joins its words: `client_secret`, `clientSecret`, `Client-Secret`, `CLIENTSECRET`.
 pub(super) fn meaning(name: &str) -> Meaning {
-    let words = words(name);
-    if words.last().is_some_and(|last| PLAIN_ENDINGS.contains(&last.as_str())) {
+    let (joined, ends) = words(name);
+    let words = || {
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        starts.zip(&ends).filter_map(|(start, end)| joined.get(start..*end))
+    };
+    if words().last().is_some_and(|last| PLAIN_ENDINGS.contains(&last)) {
         return Meaning::Plain;
     }
-    let joined = words.concat();
-    if SECRET_PARTS.iter().any(|part| joined.contains(part)) {
+    if PARTS.is_match(&joined) {
         return Meaning::Secret;
     }
     let mut before = "";
-    for word in &words {
+    for word in words() {
         let singular = word.strip_suffix('s').unwrap_or(word);
         let plain_code = singular == "code" && PLAIN_CODES.contains(&before);
-        if (SECRET_WORDS.contains(&singular) || SECRET_WORDS.contains(&word.as_str())) && !plain_code {
+        if (SECRET_WORDS.contains(&singular) || SECRET_WORDS.contains(&word)) && !plain_code {
             return Meaning::Secret;
         }
         before = word;
@@ -36,25 +43,32 @@ pub(super) fn meaning(name: &str) -> Meaning {
     Meaning::Plain
 }
 
-/// The words of a name in lower case, cut at everything that is no letter or digit and where a capital follows a small letter.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
+/// The words of a name in lower case, cut at everything that is no letter or digit and where a capital follows a small letter: all
+/// in one text, and where each ends in it.
+fn words(name: &str) -> (String, Vec<usize>) {
+    let (mut joined, mut ends) = (String::with_capacity(name.len()), Vec::with_capacity(4));
+    let mut start = 0;
     let mut after_small = false;
     for c in name.chars() {
         let cut = !c.is_alphanumeric() || (c.is_uppercase() && after_small);
         after_small = c.is_lowercase() || c.is_numeric();
-        if cut {
-            words.push(String::new());
+        if cut && joined.len() > start {
+            start = joined.len();
+            ends.push(start);
         }
-        if let Some(word) = words.last_mut()
-            && c.is_alphanumeric()
-        {
-            word.extend(c.to_lowercase());
+        if c.is_alphanumeric() {
+            joined.extend(c.to_lowercase());
         }
     }
-    words.retain(|word| !word.is_empty());
-    words
+    if joined.len() > start {
+        ends.push(joined.len());
+    }
+    (joined, ends)
 }
+
+/// All of [`SECRET_PARTS`] at one glance.
+static PARTS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(&SECRET_PARTS.join("|")).expect("words are a pattern, compiled in every test"));
 
 /// Anywhere in the name, whatever stands around them.
 const SECRET_PARTS: [&str; 16] = [

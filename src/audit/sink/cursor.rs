@@ -1,6 +1,6 @@
-//! How far a sink has come, kept in a file beside the store.
+//! How far a sink has come, kept in a file beside the store, or in a table of the database.
 //!
-//! Not in the store: it has one writer, and every commit of it waits for the disk. A sink's progress would stand in line with decisions.
+//! Not in the file itself: it has one writer, and every commit of it waits for the disk. A sink's progress would stand in line with decisions.
 
 use std::{
     fs,
@@ -11,41 +11,64 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::audit::files;
+use super::Undelivered;
+use crate::audit::{files, postgres::Marks, store::Location};
 
-/// The number of the last record that was delivered. Written at most once a second: what was delivered since is delivered again after a
-/// crash, never left out.
+/// The number of the last record of a chain that was delivered. Written at most once a second: what was delivered since is delivered again
+/// after a crash, never left out.
 pub(super) struct Cursor {
-    file: PathBuf,
+    chain: u32,
+    keep: Keep,
     at: u64,
     due: Option<Instant>,
 }
 
+/// Where the number is kept.
+enum Keep {
+    File(PathBuf),
+    /// The table of the database, under this name: whoever goes on with the chain goes on with its deliveries.
+    Table(Marks, String),
+}
+
+impl Keep {
+    fn of(location: &Location, name: &str) -> Self {
+        match location {
+            Location::Sqlite(store) => Self::File(files::beside(store, &format!("-sink-{name}"))),
+            Location::Postgres(address) => Self::Table(Marks::new(address), name.to_owned()),
+        }
+    }
+}
+
 impl Cursor {
-    /// Reads the file of the sink `name`; `None` for one that was never seen before.
-    pub(super) fn read(store: &Path, name: &str) -> io::Result<Option<Self>> {
-        let file = files::beside(store, &format!("-sink-{name}"));
-        let text = match fs::read_to_string(&file) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+    /// How far the sink `name` is in this chain; `None` for one that was never seen in it before.
+    pub(super) fn read(location: &Location, name: &str, chain: u32) -> Result<Option<Self>, Undelivered> {
+        let mut keep = Keep::of(location, name);
+        let at = match &mut keep {
+            Keep::File(file) => read(file)?,
+            Keep::Table(marks, name) => marks.read(name, chain).map_err(Undelivered::Unmarked)?,
         };
-        let at = text.trim_end().parse().map_err(|_| {
-            let what = format!("`{}` should have the number of a record in it", file.display());
-            io::Error::new(io::ErrorKind::InvalidData, what)
-        })?;
-        Ok(Some(Self { file, at, due: None }))
+        Ok(at.map(|at| Self {
+            chain,
+            keep,
+            at,
+            due: None,
+        }))
     }
 
     /// Begins behind the record `at`, and keeps that.
-    pub(super) fn begin(store: &Path, name: &str, at: u64) -> io::Result<Self> {
+    pub(super) fn begin(location: &Location, name: &str, chain: u32, at: u64) -> Result<Self, Undelivered> {
         let mut cursor = Self {
-            file: files::beside(store, &format!("-sink-{name}")),
+            chain,
+            keep: Keep::of(location, name),
             at,
             due: None,
         };
         cursor.save()?;
         Ok(cursor)
+    }
+
+    pub(super) fn chain(&self) -> u32 {
+        self.chain
     }
 
     pub(super) fn at(&self) -> u64 {
@@ -63,17 +86,37 @@ impl Cursor {
         self.due
     }
 
-    /// Writes the file anew, durably, never half of it.
-    pub(super) fn save(&mut self) -> io::Result<()> {
-        let new = files::beside(&self.file, ".new");
-        let mut file = files::owner_only().write(true).create(true).truncate(true).open(&new)?;
-        writeln!(file, "{}", self.at)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.file)?;
-        files::sync_folder(&self.file)?;
+    /// Keeps the number, durably.
+    pub(super) fn save(&mut self) -> Result<(), Undelivered> {
+        match &mut self.keep {
+            Keep::File(file) => write(file, self.at)?,
+            Keep::Table(marks, name) => marks.write(name, self.chain, self.at).map_err(Undelivered::Unmarked)?,
+        }
         self.due = None;
         Ok(())
     }
+}
+
+fn read(file: &Path) -> io::Result<Option<u64>> {
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    text.trim_end().parse().map(Some).map_err(|_| {
+        let what = format!("`{}` should have the number of a record in it", file.display());
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
+}
+
+/// Writes the file anew, never half of it.
+fn write(file: &Path, at: u64) -> io::Result<()> {
+    let new = files::beside(file, ".new");
+    let mut written = files::owner_only().write(true).create(true).truncate(true).open(&new)?;
+    writeln!(written, "{at}")?;
+    written.sync_all()?;
+    fs::rename(&new, file)?;
+    files::sync_folder(file)
 }
 
 /// How long a delivery may be known in memory only.

@@ -2,13 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
-use super::{
-    Store,
-    rollups::{MINUTE, WIDTHS},
-};
+use super::Store;
 use crate::audit::{
     Hash, Head,
     retention::{Anchor, Limits},
+    rollups::{MINUTE, WIDTHS},
 };
 
 impl Store {
@@ -58,6 +56,7 @@ impl Store {
         Ok(gone.map(|(last, hash, until_ms)| Anchor {
             first: first.unsigned_abs(),
             last: Head {
+                chain: 0,
                 seq: last.unsigned_abs(),
                 hash: Hash::from(hash),
             },
@@ -149,7 +148,7 @@ pub(in crate::audit) fn newest_anchor(connection: &Connection) -> Result<Option<
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    Ok(body.and_then(|(seq, body)| Some((seq.unsigned_abs(), Anchor::read(&body)?))))
+    Ok(body.and_then(|(seq, body)| Some((seq.unsigned_abs(), Anchor::read(0, &body)?))))
 }
 
 /// The first record's number and time.

@@ -7,8 +7,11 @@ use rusqlite::{
 };
 use serde_json::{Map, Value};
 
-use super::rollups::Rollups;
-use crate::audit::facets::{self, Term};
+use super::rollups;
+use crate::audit::{
+    facets::{self, Term},
+    rollups::Rollups,
+};
 
 /// `TGAU`: tells an audit store from any other database.
 pub(in crate::audit) const APPLICATION: i64 = 0x5447_4155;
@@ -49,7 +52,7 @@ pub(super) fn upgrade(connection: &mut Connection) -> Result<(), rusqlite::Error
 /// Fills the derived tables from the records' texts. A text that cannot be read is left out; `verify` names it.
 fn derive(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
     let mut insert = transaction.prepare(&insert_facets())?;
-    let mut rollups = Rollups::default();
+    let mut sums = Rollups::default();
     let mut select = transaction.prepare("SELECT seq, body FROM record ORDER BY seq")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -58,9 +61,9 @@ fn derive(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
             continue;
         };
         put_facets(&mut insert, seq, &facets::of(&members, time_ms))?;
-        rollups.add(&members, seq, time_ms);
+        sums.add(&members, seq, time_ms);
     }
-    rollups.write(transaction)
+    rollups::write(&sums, transaction)
 }
 
 /// The members of a stored text, and the time in it.

@@ -6,24 +6,13 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, ToSql, params};
 
-use super::rollups::MINUTE;
 use crate::audit::{
-    Record,
+    Place, Record,
     facets::Term,
-    query::{Filter, Way},
-    reader::Found,
+    query::{Filter, Way, Which},
+    reader::{Found, Stopped},
+    rollups::MINUTE,
 };
-
-/// Why a walk ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::audit) enum Stopped {
-    /// No more records match.
-    AtTheEnd,
-    /// Whoever took the records had enough.
-    Enough,
-    /// The effort is used up; the next number to look at.
-    Tired(u64),
-}
 
 /// Hands the matching records to `take`, in order, until it has enough or `effort` look-ups are used up.
 pub(in crate::audit) fn walk<E: From<rusqlite::Error>>(
@@ -31,7 +20,7 @@ pub(in crate::audit) fn walk<E: From<rusqlite::Error>>(
     filter: &Filter<'_>,
     way: Way,
     effort: usize,
-    mut take: impl FnMut(Found) -> Result<ControlFlow<()>, E>,
+    mut take: impl FnMut(Place, Found) -> Result<ControlFlow<()>, E>,
 ) -> Result<Stopped, E> {
     let Some((low, high)) = bounds(connection, filter)? else {
         return Ok(Stopped::AtTheEnd);
@@ -42,7 +31,7 @@ pub(in crate::audit) fn walk<E: From<rusqlite::Error>>(
         .map(|any| Condition::of(connection, any, way))
         .collect::<Result<Vec<_>, _>>()?;
     if let Some(prefix) = filter.prefix {
-        conditions.extend(Condition::few(connection, prefix, (low, high), way)?);
+        conditions.extend(Condition::few(connection, prefix, way)?);
     }
     if conditions.is_empty() {
         let all = way.sql("SELECT seq FROM record WHERE seq >= ?1 ORDER BY seq LIMIT 1");
@@ -53,7 +42,15 @@ pub(in crate::audit) fn walk<E: From<rusqlite::Error>>(
     let mut used = 0;
     'walk: while (low..=high).contains(&at) {
         if used >= effort {
-            return Ok(Stopped::Tired(u64::try_from(at).unwrap_or(0)));
+            let seq = u64::try_from(at).unwrap_or(0);
+            let next = Place::Number(seq);
+            return Ok(Stopped::Tired {
+                onward: match way {
+                    Way::Back => next.newer(),
+                    Way::Forth => next.older(),
+                },
+                looked_to: time_of(connection, at)?,
+            });
         }
         for condition in &mut conditions {
             used += 1;
@@ -75,7 +72,7 @@ pub(in crate::audit) fn walk<E: From<rusqlite::Error>>(
         }
         used += reading.effort;
         if let Some(record) = reading.read(at)?
-            && take(record)?.is_break()
+            && take(Place::Number(u64::try_from(at).unwrap_or(0)), record)?.is_break()
         {
             return Ok(Stopped::Enough);
         }
@@ -129,20 +126,16 @@ impl<'c> Condition<'c> {
     }
 
     /// The numbers of the users that begin so, when they are few enough to be held; otherwise every record is as good as any.
-    fn few(
-        connection: &'c Connection,
-        prefix: &str,
-        bounds: (i64, i64),
-        way: Way,
-    ) -> Result<Option<Self>, rusqlite::Error> {
+    /// Counted before they are held against the range of numbers, since a limit behind that would not keep the index from being read to its end.
+    fn few(connection: &'c Connection, prefix: &str, way: Way) -> Result<Option<Self>, rusqlite::Error> {
         let mut few = BTreeSet::new();
         for name in ["user_id", "user_email"] {
             let sql = format!(
-                "SELECT seq FROM facet INDEXED BY facet_{name} WHERE {name} >= ?1 AND {name} < ?2 AND seq BETWEEN ?3 AND ?4 LIMIT {}",
+                "SELECT seq FROM facet INDEXED BY facet_{name} WHERE {name} >= ?1 AND {name} < ?2 LIMIT {}",
                 MANY + 1
             );
             let mut select = connection.prepare_cached(&sql)?;
-            let rows = select.query_map(params![prefix, above(prefix), bounds.0, bounds.1], |row| row.get(0))?;
+            let rows = select.query_map(params![prefix, above(prefix)], |row| row.get(0))?;
             for seq in rows {
                 few.insert(seq?);
             }
@@ -236,19 +229,29 @@ pub(in crate::audit) fn seek(name: &str, way: Way) -> String {
     ))
 }
 
-/// The records that meet a condition on `record`, in its order.
-pub(in crate::audit) fn read(
-    connection: &Connection,
-    condition: &str,
-    value: &dyn ToSql,
-) -> Result<Vec<Found>, rusqlite::Error> {
+/// These records, in their order.
+pub(in crate::audit) fn read(connection: &Connection, which: Which<'_>) -> Result<Vec<Found>, rusqlite::Error> {
+    let number = |seq| i64::try_from(seq).unwrap_or(i64::MAX);
+    let (condition, value): (_, Box<dyn ToSql>) = match which {
+        Which::Number(chain, _) | Which::Following(chain, _) if chain > 0 => return Ok(Vec::new()),
+        Which::Number(_, seq) => ("record.seq = ?1", Box::new(number(seq))),
+        Which::Following(_, seq) => ("record.seq > ?1 ORDER BY record.seq LIMIT 64", Box::new(number(seq))),
+        Which::Id(id) => ("record.id = ?1", Box::new(id.to_ascii_lowercase())),
+        Which::Prefix(prefix) => (
+            "id >= ?1 AND id < ?1 || 'g' ORDER BY id LIMIT 100",
+            Box::new(prefix.to_ascii_lowercase()),
+        ),
+        Which::Request(id) => (
+            "record.seq IN (SELECT seq FROM facet INDEXED BY facet_request_id WHERE request_id = ?1) ORDER BY record.seq",
+            Box::new(id.to_owned()),
+        ),
+    };
     let mut select = connection.prepare_cached(&format!("{SELECT} WHERE {condition}"))?;
     select.query_map([value], found)?.collect()
 }
 
 /// When the record with this number was written, or the next one after it that there is.
-pub(in crate::audit) fn time_of(connection: &Connection, seq: u64) -> Result<Option<Timestamp>, rusqlite::Error> {
-    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+fn time_of(connection: &Connection, seq: i64) -> Result<Option<Timestamp>, rusqlite::Error> {
     let ms: Option<i64> = connection
         .prepare_cached("SELECT time_ms FROM facet WHERE seq >= ?1 ORDER BY seq LIMIT 1")?
         .query_row([seq], |row| row.get(0))
@@ -267,19 +270,26 @@ fn found(row: &Row<'_>) -> Result<Found, rusqlite::Error> {
         let body = row.get_ref(1).ok()?.as_str().ok()?;
         let prev_hash = row.get_ref(2).ok()?.as_blob().ok()?;
         let hash = row.get_ref(3).ok()?.as_blob().ok()?;
-        Record::read(body, prev_hash, hash)
+        Record::read(0, body, prev_hash, hash)
     })();
     Ok(record.map(Box::new).ok_or(seq))
 }
 
 /// The lowest and highest number to look at; `None` when there is no record in that time.
 fn bounds(connection: &Connection, filter: &Filter<'_>) -> Result<Option<(i64, i64)>, rusqlite::Error> {
-    let mut low = filter
-        .after
-        .map_or(i64::MIN, |seq| i64::try_from(seq).unwrap_or(i64::MAX).saturating_add(1));
-    let mut high = filter
-        .before
-        .map_or(i64::MAX, |seq| i64::try_from(seq).unwrap_or(i64::MAX).saturating_sub(1));
+    let (mut low, mut high) = (i64::MIN, i64::MAX);
+    if let Some(place) = filter.after {
+        let Some(seq) = number(connection, place)? else {
+            return Ok(None);
+        };
+        low = seq.saturating_add(1);
+    }
+    if let Some(place) = filter.before {
+        let Some(seq) = number(connection, place)? else {
+            return Ok(None);
+        };
+        high = seq.saturating_sub(1);
+    }
     let ask = |sql: &str, ms: i64| -> Result<Option<i64>, rusqlite::Error> {
         connection
             .prepare_cached(sql)?
@@ -300,8 +310,19 @@ fn bounds(connection: &Connection, filter: &Filter<'_>) -> Result<Option<(i64, i
     Ok((low <= high).then_some((low, high)))
 }
 
+/// The number of the record in this place; `None` when no record has the id.
+fn number(connection: &Connection, place: Place) -> Result<Option<i64>, rusqlite::Error> {
+    match place {
+        Place::Number(seq) => Ok(Some(i64::try_from(seq).unwrap_or(i64::MAX))),
+        Place::Id(id) => connection
+            .prepare_cached("SELECT seq FROM record WHERE id = ?1")?
+            .query_row([id.to_string()], |row| row.get(0))
+            .optional(),
+    }
+}
+
 /// A text above all that begin with `prefix`.
-fn above(prefix: &str) -> String {
+pub(in crate::audit) fn above(prefix: &str) -> String {
     format!("{prefix}\u{10ffff}")
 }
 

@@ -2,35 +2,20 @@
 
 use rusqlite::{Connection, params};
 
-use super::rollups::WIDTHS;
 use crate::audit::{
     Histogram,
-    statistics::{Range, Sum},
+    statistics::{self, Range, Sum},
 };
 
-/// Hands the sums within the range to `take`: those of the widest rows that fit its step, and narrower ones at its edges.
+/// Hands the sums within the range to `take`.
 pub(in crate::audit) fn statistics(
     connection: &Connection,
     range: Range,
     mut take: impl FnMut(Sum<'_>),
 ) -> Result<(), rusqlite::Error> {
     let mut select = connection.prepare_cached(SELECT)?;
-    let Some(width) = WIDTHS.iter().rev().find(|width| range.step_ms % **width == 0) else {
-        return Ok(());
-    };
-    // Narrow rows are given up after a while; then the next width is as fine as it gets.
-    let mut until = range.until_ms;
-    for width in WIDTHS.into_iter().filter(|w| w >= width) {
-        let oldest: Option<i64> =
-            connection.query_row("SELECT min(start) FROM rollup WHERE width = ?1", [width], |row| {
-                row.get(0)
-            })?;
-        let Some(oldest) = oldest else { break };
-        // Rows are given up at a border of the next width, so behind that border none is missing.
-        let from = match WIDTHS.into_iter().find(|next| *next > width) {
-            Some(next) => (oldest.div_euclid(next) * next).max(range.since_ms),
-            None => range.since_ms,
-        };
+    let oldest = |width| connection.query_row(OLDEST, [width], |row| row.get(0));
+    statistics::read(&range, oldest, |width, from, until| {
         let mut rows = select.query(params![width, from, until])?;
         while let Some(row) = rows.next()? {
             let text = |index| row.get_ref(index).map(|value| value.as_str().unwrap_or_default());
@@ -50,13 +35,11 @@ pub(in crate::audit) fn statistics(
                     .unwrap_or_default(),
             });
         }
-        until = until.min(from);
-        if until <= range.since_ms {
-            break;
-        }
-    }
-    Ok(())
+        Ok(())
+    })
 }
+
+const OLDEST: &str = "SELECT min(start) FROM rollup WHERE width = ?1";
 
 const SELECT: &str = "
     SELECT start, kind, interceptor, trigger, decision, decided_by, count, durations FROM rollup

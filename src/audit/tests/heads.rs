@@ -49,7 +49,7 @@ async fn heads_are_written_by_number_by_time_and_at_the_end() {
         .map(|line| line.split(['"', ':']).nth(4).unwrap())
         .collect();
     assert_eq!(seqs, ["10", "20", "25", "26"], "{lines:?}");
-    let report = reader(dir.path()).verify_with(&heads(dir.path())).unwrap();
+    let report = reader(dir.path()).only_chain_with(&heads(dir.path())).unwrap();
     assert!(report.holds(), "{report}");
 }
 
@@ -66,9 +66,9 @@ async fn an_end_that_was_cut_off_or_rewritten_is_found_by_the_heads() {
             .execute(&format!("DELETE FROM {table} WHERE seq > 15"), [])
             .unwrap();
     }
-    assert!(reader(dir.path()).verify(None).unwrap().holds());
+    assert!(reader(dir.path()).only_chain(None).unwrap().holds());
     let flaw = reader(dir.path())
-        .verify_with(&heads(dir.path()))
+        .only_chain_with(&heads(dir.path()))
         .unwrap()
         .flaw
         .unwrap();
@@ -76,10 +76,10 @@ async fn an_end_that_was_cut_off_or_rewritten_is_found_by_the_heads() {
     let audit = open(dir.path());
     audit.record((0..10).map(numbered).collect()).await.unwrap();
     audit.close().await;
-    assert!(reader(dir.path()).verify(None).unwrap().holds());
+    assert!(reader(dir.path()).only_chain(None).unwrap().holds());
     assert_eq!(
         reader(dir.path())
-            .verify_with(&heads(dir.path()))
+            .only_chain_with(&heads(dir.path()))
             .unwrap()
             .flaw
             .unwrap()
@@ -100,14 +100,14 @@ async fn heads_that_the_key_did_not_sign_are_named() {
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen("\"2:", "\"4:", 1)).unwrap();
     let flaw = reader(dir.path())
-        .verify_with(&heads(dir.path()))
+        .only_chain_with(&heads(dir.path()))
         .unwrap()
         .flaw
         .unwrap();
     assert_eq!(flaw.kind, FlawKind::ForgedHead { line: 2 });
     // A line that the machine did not finish is no forgery.
     fs::write(&path, text.trim_end()).unwrap();
-    assert!(reader(dir.path()).verify_with(&heads(dir.path())).unwrap().holds());
+    assert!(reader(dir.path()).only_chain_with(&heads(dir.path())).unwrap().holds());
     let other = tempfile::tempdir().unwrap();
     Audit::open(&with_heads("1m", 1), other.path(), clock())
         .unwrap()
@@ -115,7 +115,7 @@ async fn heads_that_the_key_did_not_sign_are_named() {
         .await;
     let foreign = Heads::read(&path, &other.path().join("heads.key.pub")).unwrap();
     assert_eq!(
-        reader(dir.path()).verify_with(&foreign).unwrap().flaw.unwrap().kind,
+        reader(dir.path()).only_chain_with(&foreign).unwrap().flaw.unwrap().kind,
         FlawKind::ForgedHead { line: 1 }
     );
 }
@@ -137,7 +137,7 @@ async fn records_that_retention_took_are_vouched_for_and_a_made_up_anchor_is_not
     audit.tidy().await;
     audit.close().await;
     assert_eq!(all(dir.path())[0].seq, 11);
-    let report = reader(dir.path()).verify_with(&heads(dir.path())).unwrap();
+    let report = reader(dir.path()).only_chain_with(&heads(dir.path())).unwrap();
     assert!(report.holds() && report.removed == 10, "{report}");
 
     // Somebody else takes a record away and says that it was retention.
@@ -145,6 +145,7 @@ async fn records_that_retention_took_are_vouched_for_and_a_made_up_anchor_is_not
     let forged = Anchor {
         first: 11,
         last: Head {
+            chain: 0,
             seq: 11,
             hash: first.hash,
         },
@@ -160,7 +161,7 @@ async fn records_that_retention_took_are_vouched_for_and_a_made_up_anchor_is_not
             .unwrap();
     }
     let flaw = reader(dir.path())
-        .verify_with(&heads(dir.path()))
+        .only_chain_with(&heads(dir.path()))
         .unwrap()
         .flaw
         .unwrap();

@@ -149,7 +149,7 @@ async fn a_million_records_are_searched_in_steps_of_an_index() {
             0,
             Query {
                 interceptor: own("new"),
-                before: Some(900_000),
+                before: Some(900_000.into()),
                 decision: Some(Effect::Deny),
                 ..any()
             },

@@ -33,24 +33,27 @@ async fn pages_lead_to_the_oldest_record_and_back() {
     let first = page(None, None);
     assert_eq!(
         (seqs(&first), first.older, first.newer),
-        (vec![10, 9, 8, 7], Some(7), None)
+        (vec![10, 9, 8, 7], Some(7.into()), None)
     );
     let second = page(first.older, None);
     assert_eq!(
         (seqs(&second), second.older, second.newer),
-        (vec![6, 5, 4, 3], Some(3), Some(6))
+        (vec![6, 5, 4, 3], Some(3.into()), Some(6.into()))
     );
     let third = page(second.older, None);
-    assert_eq!((seqs(&third), third.older, third.newer), (vec![2, 1], None, Some(2)));
+    assert_eq!(
+        (seqs(&third), third.older, third.newer),
+        (vec![2, 1], None, Some(2.into()))
+    );
     let back = page(None, third.newer);
     assert_eq!(
         (seqs(&back), back.older, back.newer),
-        (vec![6, 5, 4, 3], Some(3), Some(6))
+        (vec![6, 5, 4, 3], Some(3.into()), Some(6.into()))
     );
     let back = page(None, back.newer);
     assert_eq!(
         (seqs(&back), back.older, back.newer),
-        (vec![10, 9, 8, 7], Some(7), None)
+        (vec![10, 9, 8, 7], Some(7.into()), None)
     );
 }
 
@@ -73,7 +76,7 @@ async fn a_page_that_took_its_share_says_how_far_it_looked_and_goes_on_there() {
     };
     let first = reader.page_within(&query, clock.now(), 40).unwrap();
     assert!(seqs(&first).is_empty());
-    assert_eq!(first.older, Some(41));
+    assert_eq!(first.older, Some(41.into()));
     assert_eq!(first.looked_to, Some(at(39)));
     let mut found = Vec::new();
     query.before = first.older;
@@ -236,7 +239,7 @@ proptest! {
             }
             prop_assert_eq!(&found, &expected);
             // From old to new.
-            forth.after = Some(0);
+            forth.after = Some(0.into());
             found.clear();
             while forth.after.is_some() {
                 let page = reader.page_within(&forth, at(300), effort).unwrap();

@@ -261,6 +261,7 @@ Circumstances
   consult id    msg_1
   status        200
   attempts      1
+  calls         2026-11-23T10:15:00.123Z 200 in 11 ms, ok
   duration ms   12
 
 Chain
@@ -401,7 +402,7 @@ async fn the_store_is_read_while_it_is_written() {
     let mut before = 0;
     while before < 100 {
         let reader = reader(dir.path());
-        let report = reader.verify(None).unwrap();
+        let report = reader.only_chain(None).unwrap();
         assert!(report.holds() && report.records >= before, "{report}");
         assert!(reader.records(&Query::default(), clock().now()).unwrap().len() as u64 >= report.records.min(50));
         before = report.records;
@@ -419,7 +420,7 @@ async fn a_missing_store_is_named_and_not_made() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     // One that was made and never written to is not missing.
     open(dir.path()).close().await;
-    let report = reader(dir.path()).verify(Some(Head::genesis())).unwrap();
+    let report = reader(dir.path()).only_chain(Some(Head::genesis())).unwrap();
     assert!(report.holds(), "{report}");
     assert_eq!(
         text(|out| assert_eq!(
@@ -440,7 +441,7 @@ async fn a_copy_on_a_read_only_disk_can_be_checked() {
     let mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     mode(&dir.path().join("audit.db"), 0o400);
     mode(dir.path(), 0o500);
-    let report = reader(dir.path()).verify(None);
+    let report = reader(dir.path()).only_chain(None);
     mode(dir.path(), 0o700);
     assert!(report.unwrap().holds());
 }
@@ -461,5 +462,5 @@ async fn a_record_that_was_made_unreadable_is_named_and_hides_no_other() {
     let lines = text(|out| assert_eq!(reader.list_json(&Query::default(), clock().now(), out).unwrap(), 5));
     assert!(lines.contains(r#"{"seq":2,"unreadable""#), "{lines}");
     assert!(text(|out| reader.show("2", out).unwrap()).contains("cannot be read"));
-    assert_eq!(reader.verify(None).unwrap().flaw.unwrap().seq, 2);
+    assert_eq!(reader.only_chain(None).unwrap().flaw.unwrap().seq, 2);
 }

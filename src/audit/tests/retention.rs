@@ -47,7 +47,7 @@ async fn records_older_than_the_retention_go_behind_an_anchor() {
         })
     );
     assert_eq!(audit.health().head.seq, 11);
-    let report = reader(dir.path()).verify(Some(audit.health().head)).unwrap();
+    let report = reader(dir.path()).only_chain(Some(audit.health().head)).unwrap();
     assert!(report.holds(), "{report}");
     assert!(
         report.to_string().contains("retention took the 3 before them away"),
@@ -76,12 +76,12 @@ async fn the_size_of_the_store_is_held_and_its_room_returns() {
     }
     audit.close().await;
     assert!(size() < 3 << 20, "{} bytes", size());
-    let report = reader(dir.path()).verify(None).unwrap();
+    let report = reader(dir.path()).only_chain(None).unwrap();
     assert!(report.holds() && report.records > 100, "{report}");
 
     let audit = Audit::open(&kept("forever", Some("100 records")), dir.path(), clock()).unwrap();
     audit.tidy().await;
-    let report = reader(dir.path()).verify(None).unwrap();
+    let report = reader(dir.path()).only_chain(None).unwrap();
     assert!(report.holds() && report.records == 96, "{report}");
 }
 
@@ -94,6 +94,7 @@ async fn a_removal_that_was_cut_short_is_finished_at_the_next_start() {
     let anchor = Anchor {
         first: 1,
         last: Head {
+            chain: 0,
             seq: 12,
             hash: last.hash,
         },
@@ -107,7 +108,7 @@ async fn a_removal_that_was_cut_short_is_finished_at_the_next_start() {
             .execute(&format!("DELETE FROM {table} WHERE seq < 5"), [])
             .unwrap();
     }
-    let report = reader(dir.path()).verify(None).unwrap();
+    let report = reader(dir.path()).only_chain(None).unwrap();
     assert!(report.holds() && report.records == 17, "{report}");
     // On its way out, and still no other record may stand in its place.
     for (seq, gone) in [(6, 6), (13, 13)] {
@@ -116,12 +117,12 @@ async fn a_removal_that_was_cut_short_is_finished_at_the_next_start() {
         raw(copy.path())
             .execute("DELETE FROM record WHERE seq = ?1", [seq])
             .unwrap();
-        assert_eq!(reader(copy.path()).verify(None).unwrap().flaw.unwrap().seq, gone);
+        assert_eq!(reader(copy.path()).only_chain(None).unwrap().flaw.unwrap().seq, gone);
     }
     let audit = open(dir.path());
     audit.tidy().await;
     assert_eq!(all(dir.path())[0].seq, 13);
-    assert!(reader(dir.path()).verify(None).unwrap().holds());
+    assert!(reader(dir.path()).only_chain(None).unwrap().holds());
 }
 
 #[derive(Clone, Debug)]
@@ -171,7 +172,7 @@ proptest! {
                     audit = Audit::open(&settings, dir.path(), clock.clone()).unwrap();
                 }
             }
-            let report = reader(dir.path()).verify(Some(audit.health().head)).unwrap();
+            let report = reader(dir.path()).only_chain(Some(audit.health().head)).unwrap();
             prop_assert!(report.holds(), "{}", report);
         }
         runtime.block_on(audit.close());
@@ -181,10 +182,10 @@ proptest! {
         let count = victims.clone().count();
         if count > 0 && let Some(victim) = victims.nth(place.index(count)) {
             raw(dir.path()).execute("UPDATE record SET body = replace(body, '\"kind\"', '\"kinn\"') WHERE seq = ?1", [victim.seq as i64]).unwrap();
-            let report = reader(dir.path()).verify(None).unwrap();
+            let report = reader(dir.path()).only_chain(None).unwrap();
             prop_assert_eq!(report.flaw.map(|flaw| flaw.seq), Some(victim.seq));
             raw(dir.path()).execute("DELETE FROM record WHERE seq <= ?1", [victim.seq as i64]).unwrap();
-            let report = reader(dir.path()).verify(None).unwrap();
+            let report = reader(dir.path()).only_chain(None).unwrap();
             prop_assert!(!report.holds(), "{}", report);
         }
     }

@@ -212,7 +212,7 @@ impl Tampering {
                 };
                 let id = uuid::Uuid::from_u128(7);
                 let body =
-                    record::Draft::of(&Entry::new(Kind::Consult)).body((after + 1).cast_unsigned(), id, clock().now());
+                    record::Draft::of(Entry::new(Kind::Consult)).body((after + 1).cast_unsigned(), id, clock().now());
                 store
                     .execute(
                         "INSERT INTO record (seq, id, body, prev_hash, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -256,7 +256,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("audit.db"), &STORE.0).unwrap();
         let expected = tampering.apply(&raw(dir.path()));
-        let report = reader(dir.path()).verify(Some(STORE.1)).unwrap();
+        let report = reader(dir.path()).only_chain(Some(STORE.1)).unwrap();
         let flaw = report.flaw.clone().expect("tampering is found");
         let expected = expected.cast_unsigned();
         prop_assert_eq!(flaw.seq, expected, "{}", report);
@@ -277,7 +277,7 @@ proptest! {
         bytes[place] ^= 1 << bit;
         fs::write(dir.path().join("audit.db"), &bytes).unwrap();
         let holds = Reader::open(&settings(), dir.path())
-            .and_then(|reader| reader.verify(Some(STORE.1)))
+            .and_then(|reader| reader.only_chain(Some(STORE.1)))
             .is_ok_and(|report| report.holds());
         if holds {
             let entries: Vec<_> = all(dir.path()).into_iter().map(|record| record.entry).collect();
@@ -291,33 +291,34 @@ async fn an_exported_head_shows_that_the_end_was_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("audit.db"), &STORE.0).unwrap();
     let head: Head = STORE.1.to_string().parse().unwrap();
-    assert!(reader(dir.path()).verify(Some(head)).unwrap().holds());
+    assert!(reader(dir.path()).only_chain(Some(head)).unwrap().holds());
 
     raw(dir.path())
         .execute("DELETE FROM record WHERE seq > 20", [])
         .unwrap();
     // What is searched still tells.
-    let report = reader(dir.path()).verify(None).unwrap().to_string();
+    let report = reader(dir.path()).only_chain(None).unwrap().to_string();
     assert!(report.contains("records 21 to 24 are missing"), "{report}");
     raw(dir.path()).execute("DELETE FROM facet WHERE seq > 20", []).unwrap();
-    assert!(reader(dir.path()).verify(None).unwrap().holds());
-    let report = reader(dir.path()).verify(Some(head)).unwrap();
+    assert!(reader(dir.path()).only_chain(None).unwrap().holds());
+    let report = reader(dir.path()).only_chain(Some(head)).unwrap();
     assert_eq!(report.flaw.unwrap().kind, FlawKind::HeadGone);
 
     // Written on, the store is as long as before and still not the same.
     let audit = open(dir.path());
     audit.record((21..=30).map(numbered).collect()).await.unwrap();
     assert_eq!(
-        reader(dir.path()).verify(Some(head)).unwrap().flaw.unwrap().seq,
+        reader(dir.path()).only_chain(Some(head)).unwrap().flaw.unwrap().seq,
         head.seq
     );
     // A head from before the cut is still in there.
     let early = all(dir.path())[9].clone();
     let early = Head {
+        chain: 0,
         seq: early.seq,
         hash: early.hash,
     };
-    assert!(reader(dir.path()).verify(Some(early)).unwrap().holds());
+    assert!(reader(dir.path()).only_chain(Some(early)).unwrap().holds());
 }
 
 #[test]
@@ -327,7 +328,7 @@ fn a_report_says_what_is_wrong_and_prints_the_head() {
     let head = STORE.1;
     let time = "2026-11-23T10:15:00.123Z";
     assert_eq!(
-        reader(dir.path()).verify(None).unwrap().to_string(),
+        reader(dir.path()).only_chain(None).unwrap().to_string(),
         format!("the chain holds: 24 records, {time} to {time}\nhead: {head}")
     );
     let records = all(dir.path());
@@ -336,7 +337,7 @@ fn a_report_says_what_is_wrong_and_prints_the_head() {
         .execute("UPDATE facet SET decision = 'deny' WHERE seq = 12", [])
         .unwrap();
     assert_eq!(
-        reader(dir.path()).verify(None).unwrap().to_string(),
+        reader(dir.path()).only_chain(None).unwrap().to_string(),
         format!(
             "the chain is BROKEN: record 12 ({}) was changed: its column `decision` differs from its text\n\
              11 records before it hold, {time} to {time}\nhead: 11:{}",
@@ -344,7 +345,7 @@ fn a_report_says_what_is_wrong_and_prints_the_head() {
         )
     );
     store.execute("DELETE FROM record WHERE seq IN (3, 4)", []).unwrap();
-    let report = reader(dir.path()).verify(None).unwrap().to_string();
+    let report = reader(dir.path()).only_chain(None).unwrap().to_string();
     assert!(
         report.contains("records 3 to 4 are missing\n2 records before it hold"),
         "{report}"

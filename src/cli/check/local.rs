@@ -15,7 +15,7 @@ use crate::{
     preset::{Console, Preset},
     refusal::Page,
     route::Protocol,
-    token::{KeyRing, Publish, State},
+    token::{Publish, State},
     upstream::{Egress, Saml},
 };
 
@@ -44,7 +44,7 @@ pub(super) fn listener(config: &Config, findings: &mut Findings<'_, impl Write>)
 
 pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
     let folder = config.base.join(&config.tokens.keys);
-    match KeyRing::load(&folder) {
+    match config.tokens.ring(&config.base) {
         Ok(ring) => {
             let listed = ring.list(Timestamp::now());
             let signing = listed.iter().filter(|key| key.state == State::Signing).count();
@@ -57,7 +57,7 @@ pub(super) fn keys(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
             findings.misconfigured("signing keys", &wrong)?;
             // The rest of `[tokens]` is judged together with the keys; without them, only that the secret is there.
             let secret = &config.tokens.capsule_secret;
-            return match secret.read(&config.base) {
+            return match config.tokens.capsule_secrets(&config.base) {
                 Ok(_) => findings.ok("capsule secret", secret.to_string()),
                 Err(error) => findings.fail("capsule secret", error.to_string(), "`tollgate keys init` makes it"),
             };
@@ -126,13 +126,19 @@ pub(super) fn dashboard(config: &Config, findings: &mut Findings<'_, impl Write>
 
 /// Looks whether the store could be written, and makes none: that would belong to whoever runs the check.
 pub(super) fn audit(config: &Config, findings: &mut Findings<'_, impl Write>) -> Result<(), Stop> {
-    let path = match config.audit.path(&config.base) {
-        Ok(path) => path,
-        Err(wrong) => return findings.misconfigured("audit", &wrong),
-    };
     if let Err(wrong) = config.audit.check(&config.base) {
         return findings.misconfigured("audit", &wrong);
     }
+    let path = match config.audit.file(&config.base) {
+        Ok(Some(path)) => path,
+        Ok(None) => {
+            return match config.audit.probe(&config.base) {
+                Ok(database) => findings.ok("audit", format!("`{database}` can be written")),
+                Err(wrong) => findings.misconfigured("audit", &wrong),
+            };
+        }
+        Err(wrong) => return findings.misconfigured("audit", &wrong),
+    };
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
@@ -289,7 +295,9 @@ pub(super) fn saml(config: &Config, findings: &mut Findings<'_, impl Write>) -> 
         |settings: &interceptor::Settings| settings.enabled && settings.trigger == Trigger::PreSessionCreation;
     let asked = config.interceptors.iter().any(sessions);
     let speaks_saml = |preset: Preset| preset.routes.iter().any(|route| route.protocol == Some(Protocol::Saml));
-    if !config.preset().is_ok_and(speaks_saml) {
+    // Of all its rows, also those that are not in force.
+    let preset = Preset::load(&config.upstream.preset, &config.base, &config.routes);
+    if !preset.is_ok_and(speaks_saml) {
         return Ok(());
     }
     let why = match config.upstream.saml {

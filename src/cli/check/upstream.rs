@@ -40,7 +40,14 @@ pub(super) async fn check(
     if realms.is_empty() {
         return findings.note("upstream", "not looked at: `--realm NAME` names an issuer of it");
     }
-    let mut there = false;
+    let (mut there, mut away) = (false, 0);
+    if let Some(realm) = realms.first() {
+        let path = preset.issuer.discovery.as_str().replace("{realm}", realm);
+        away = addresses(config, &path, &outside, findings).await?;
+    }
+    if away > 0 && away == config.upstream.addresses.len() {
+        return Ok(());
+    }
     let service = super::service::build(config, &preset, &upstream, &outside, findings)?;
     for realm in &realms {
         let subject = if has_realms {
@@ -84,6 +91,40 @@ pub(super) async fn check(
         }
     }
     Ok(())
+}
+
+/// Asks each of several addresses by itself, and says how many cannot be used.
+async fn addresses(
+    config: &Config,
+    path: &str,
+    outside: &Outside,
+    findings: &mut Findings<'_, impl Write>,
+) -> Result<usize, Stop> {
+    let mut away = 0;
+    for address in &config.upstream.addresses {
+        let mut alone = config.upstream.clone();
+        alone.addresses = vec![address.clone()];
+        let subject = format!("address {address}");
+        let upstream = match Upstream::new(&alone, &config.base) {
+            Ok(upstream) => upstream,
+            Err(wrong) => {
+                findings.misconfigured(&subject, &wrong)?;
+                continue;
+            }
+        };
+        match fetch(&upstream, path, outside).await {
+            Ok(_) => findings.ok(&subject, format!("the discovery document at `{path}` is there"))?,
+            Err(error) => {
+                away += 1;
+                findings.fail(
+                    &subject,
+                    format!("the discovery document at `{path}` does not come from it: {error}"),
+                    "start the provider there, or take the address out of `upstream.addresses`",
+                )?;
+            }
+        }
+    }
+    Ok(away)
 }
 
 /// The realms to look at: those asked for, or those that interceptors name, or that of the console, which is always there.

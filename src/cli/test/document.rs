@@ -33,7 +33,7 @@ pub(super) fn report(report: &Report) -> Value {
             "warnings": consultation.warnings,
         },
         "claims": {"access_token": report.access_token, "id_token": report.id_token},
-        "attempts": consultation.attempts,
+        "attempts": consultation.calls(),
         "duration_ms": millis(consultation.duration),
         "curl": report.curl,
     })

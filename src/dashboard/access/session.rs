@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use askama::Template;
@@ -28,9 +28,12 @@ use crate::{
 pub(super) struct Sessions {
     https: bool,
     clock: Clock,
-    /// Sessions that were logged out here before their time, by id.
-    ended: Mutex<HashMap<String, i64>>,
+    ended: Ended,
 }
+
+/// Sessions that were logged out here before their time, by id. Clones share them, so that a reload brings none of them back.
+#[derive(Clone, Debug, Default)]
+pub struct Ended(Arc<Mutex<HashMap<String, i64>>>);
 
 /// What the cookie says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,19 +52,15 @@ impl Session {
 }
 
 impl Sessions {
-    pub(super) fn new(https: bool, clock: Clock) -> Self {
-        Self {
-            https,
-            clock,
-            ended: Mutex::default(),
-        }
+    pub(super) fn new(https: bool, clock: Clock, ended: Ended) -> Self {
+        Self { https, clock, ended }
     }
 
     /// The session of a request, unless it is over.
     pub(super) fn read(&self, seal: &Seal, headers: &HeaderMap) -> Option<Session> {
         let sealed = cookie(headers, self.name())?;
         let session: Session = serde_json::from_str(&seal.open(PURPOSE, sealed)?).ok()?;
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.0.lock().unwrap_or_else(PoisonError::into_inner);
         (self.clock.now().as_second() < session.until && !ended.contains_key(&session.id)).then_some(session)
     }
 
@@ -81,7 +80,7 @@ impl Sessions {
     /// Ends a session here at once; elsewhere it ends since the browser forgets the cookie.
     fn end(&self, session: Session) -> Option<HeaderValue> {
         let now = self.clock.now().as_second();
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = self.ended.0.lock().unwrap_or_else(PoisonError::into_inner);
         ended.retain(|_, until| *until > now);
         ended.insert(session.id, session.until);
         drop(ended);

@@ -124,6 +124,11 @@ fn groups(settings: &Settings, index: usize, installation: &Installation) -> Vec
                     "consults under way at once; one more is denied",
                 ),
                 setting(
+                    "max_concurrent_per_client",
+                    settings.per_client().to_string(),
+                    "as many of them for one client's address",
+                ),
+                setting(
                     "breaker.failures_in_a_row",
                     breaker.failures_in_a_row.to_string(),
                     "open the breaker",

@@ -293,7 +293,7 @@ async fn begin(console: &Console, interceptor: &Interceptor, start: &Start) -> R
             .filter(|record| record.entry.trigger == Some(interceptor.trigger()));
         let of_interceptor = |record: &&audit::Record| record.entry.interceptor.as_deref() == Some(interceptor.name());
         let record = fitting.clone().find(of_interceptor).or_else(|| fitting.clone().next());
-        let event = record.and_then(|record| Some((record.seq, record.entry.event.as_ref()?)));
+        let event = record.and_then(|record| Some((record.place(), record.entry.event.as_ref()?)));
         let (seq, event) = event.ok_or_else(|| format!("Record {id} has no event of {}.", interceptor.trigger()))?;
         return Ok((
             format!("{event:#}"),

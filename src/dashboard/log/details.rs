@@ -1,5 +1,7 @@
 //! One record: what was sent, what came back, what was done about it, and what else happened then.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::{
     Extension,
@@ -9,7 +11,7 @@ use axum::{
 use serde_json::Value;
 
 use crate::{
-    audit::{ClaimNames, Entry, Record},
+    audit::{ClaimNames, Entry, Record, Refused},
     dashboard::{
         access::Visitor,
         console::Shared,
@@ -25,7 +27,7 @@ use crate::{
 #[template(path = "record.html")]
 struct Page {
     frame: Frame,
-    seq: u64,
+    seq: String,
     what: String,
     outcome: Outcome,
     time: String,
@@ -33,6 +35,7 @@ struct Page {
     circumstances: Vec<(&'static str, String)>,
     chain: Vec<(&'static str, String)>,
     warnings: Vec<String>,
+    calls: Vec<ShownCall>,
     claims: Vec<Claim>,
     refused: String,
     event: Vec<String>,
@@ -45,13 +48,28 @@ struct Page {
     interceptor: String,
 }
 
-/// A claim that an ALLOW changed.
+/// A claim that an ALLOW changed, or that was refused.
 struct Claim {
     token: &'static str,
     name: String,
+    /// `added`, `replaced` or `refused`.
     change: &'static str,
     before: String,
     after: String,
+    why: String,
+}
+
+/// One call of the endpoint.
+struct ShownCall {
+    number: usize,
+    time: String,
+    status: String,
+    duration: String,
+    /// `ok` or `fail`.
+    icon: &'static str,
+    /// `answered`, or how it failed in one word.
+    outcome: String,
+    detail: String,
 }
 
 pub(super) async fn page(
@@ -78,8 +96,8 @@ pub(super) async fn page(
         .as_ref()
         .filter(|failure| failure.kind == "invalid" && entry.answer.is_some());
     show(&Page {
-        frame: Frame::new(&console, &visitor, Section::Log, format!("Record {}", record.seq)),
-        seq: record.seq,
+        frame: Frame::new(&console, &visitor, Section::Log, format!("Record {}", record.place())),
+        seq: record.place(),
         what: row::what(entry),
         outcome,
         time: moment(record.time),
@@ -87,6 +105,7 @@ pub(super) async fn page(
         circumstances: circumstances(entry),
         chain: chain(&record),
         warnings: entry.warnings.clone(),
+        calls: calls(entry),
         claims: claims(entry),
         refused: refused.map(|failure| failure.detail.clone()).unwrap_or_default(),
         event: entry.event.as_ref().map(pretty).unwrap_or_default(),
@@ -98,7 +117,7 @@ pub(super) async fn page(
         },
         others: others
             .iter()
-            .filter(|other| other.seq != record.seq)
+            .filter(|other| other.id != record.id)
             .map(Row::of)
             .collect(),
         user: entry.user_email.clone().or(entry.user_id.clone()).unwrap_or_default(),
@@ -151,6 +170,26 @@ fn known<const N: usize>(facts: [(&'static str, Option<String>); N]) -> Vec<(&'s
     facts.filter(|(_, value)| !value.is_empty()).collect()
 }
 
+fn calls(entry: &Entry) -> Vec<ShownCall> {
+    let calls = entry.calls.iter().enumerate().map(|(index, call)| ShownCall {
+        number: index + 1,
+        time: moment(call.time),
+        status: call.status.map(|status| status.to_string()).unwrap_or_default(),
+        duration: format!("{} ms", call.duration_ms),
+        icon: if call.failure.is_none() { "ok" } else { "fail" },
+        outcome: call
+            .failure
+            .as_ref()
+            .map_or_else(|| "answered".to_owned(), |failure| failure.kind.clone()),
+        detail: call
+            .failure
+            .as_ref()
+            .map(|failure| failure.detail.clone())
+            .unwrap_or_default(),
+    });
+    calls.collect()
+}
+
 /// The changed claims of both tokens, with what they were and what they became, as far as the record says.
 fn claims(entry: &Entry) -> Vec<Claim> {
     let tokens: [(&str, &str, &ClaimNames); 2] = [
@@ -166,12 +205,42 @@ fn claims(entry: &Entry) -> Vec<Claim> {
                     change,
                     before: before(entry, member, name).unwrap_or_default(),
                     after: after(entry, member, name).unwrap_or_default(),
+                    why: String::new(),
                     name: name.clone(),
                 });
             }
         }
+        let refused = names.refused.iter();
+        found.extend(refused.map(|Refused { name, why }| refusal(entry, (token, member), name, why)));
+        found.extend(dragged(entry, member, names).map(|name| refusal(entry, (token, member), name, WHOLE)));
     }
     found
+}
+
+fn refusal(entry: &Entry, (token, member): (&'static str, &str), name: &str, why: &str) -> Claim {
+    Claim {
+        token,
+        change: "refused",
+        before: before(entry, member, name).unwrap_or_default(),
+        after: after(entry, member, name).unwrap_or_default(),
+        why: why.to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+/// The claims that are not to blame for a refusal and went with it; none where the record does not say who is.
+fn dragged<'a>(entry: &'a Entry, token: &'a str, names: &'a ClaimNames) -> impl Iterator<Item = &'a String> {
+    let response = entry.answer.as_ref().and_then(|answer| answer.get("response"));
+    let response = response.filter(|_| !names.refused.is_empty());
+    let of_both = response.and_then(|response| response.get("claims")?.as_object());
+    let of_token = response.and_then(|response| response.get(token)?.get("claims")?.as_object());
+    let wanted: BTreeSet<&String> = [of_both, of_token]
+        .into_iter()
+        .flatten()
+        .flat_map(|c| c.keys())
+        .collect();
+    let blamed = |name: &&String| names.refused.iter().any(|refused| refused.name == **name);
+    wanted.into_iter().filter(move |name| !blamed(name))
 }
 
 fn before(entry: &Entry, token: &str, name: &str) -> Option<String> {
@@ -203,3 +272,5 @@ fn pretty(value: &Value) -> Vec<String> {
 }
 
 const CELL: usize = 160;
+
+const WHOLE: &str = "nothing is taken of an answer that cannot be taken as a whole";

@@ -169,7 +169,10 @@ fn a_query_goes_on_as_it_came() {
         assert_eq!(read.to_uri().query(), query);
     }
     assert!(Target::parse("/a", Some("b=\u{e9}")).is_err());
-    assert!(Target::parse("/a", Some("b c")).is_err());
+    // The http crate takes the last four for no part of a URI, so they could not be forwarded.
+    for byte in [" ", "\"", "<", ">", "#"] {
+        assert!(Target::parse("/a", Some(&format!("b={byte}c"))).is_err(), "{byte}");
+    }
     assert!(
         Target::parse("/a", None)
             .unwrap()

@@ -174,13 +174,13 @@ async fn a_certificate_that_is_wrong_in_any_way_is_down_with_the_reason() {
         ] {
             let table = json!({"endpoint": format!("https://{address}/"), "on_failure": on_failure, "retries": 1});
             let consultation = authority.ask(table).await;
-            let failure = consultation.failure.unwrap();
+            let failure = consultation.failure.clone().unwrap();
             assert_eq!(failure.kind, FailureKind::Down);
             assert!(
                 failure.detail.starts_with("TLS failed: ") && failure.detail.contains(reason),
                 "{failure:?}"
             );
-            let decided = (consultation.decided_by, consultation.effect, consultation.attempts);
+            let decided = (consultation.decided_by, consultation.effect, consultation.calls());
             assert_eq!(
                 decided,
                 (DecidedBy::OnFailure, effect, 1),

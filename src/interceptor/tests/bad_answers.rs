@@ -113,7 +113,7 @@ async fn under_every_policy(Bad(name, script, kind, detail): &Bad, timeout: &str
                 Decision::Allow(additions) => assert!(additions.is_empty(), "{name}"),
                 Decision::Deny { message } => assert!(message.is_none(), "{name}"),
             }
-            assert_eq!(consultation.attempts, 1, "{name}");
+            assert_eq!(consultation.calls(), 1, "{name}");
         }
     }
 }

@@ -147,7 +147,7 @@ async fn all_interceptors_together_keep_within_the_budget() {
     assert!(started.elapsed().as_secs() < 10);
     let last = &verdict.consultations[1];
     assert_eq!(
-        (last.effect, last.decided_by, last.attempts),
+        (last.effect, last.decided_by, last.calls()),
         (Effect::Allow, DecidedBy::OnFailure, 0)
     );
     assert!(

@@ -25,7 +25,8 @@ use crate::{
 #[tokio::test]
 async fn the_cap_denies_even_where_failures_allow() {
     let hook = Hook::scripted([vec![Step::Wait, Step::send(&json_answer("{\"decision\":\"ALLOW\"}"))]]).await;
-    let world = World::of([json!({"endpoint": hook.url(), "max_concurrent": 2, "on_failure": "allow"})]);
+    let world = World::of([json!({"endpoint": hook.url(), "max_concurrent": 2,
+        "max_concurrent_per_client": 2, "on_failure": "allow"})]);
     let under_way = join_all([world.session(), world.session()]);
     let over = async {
         hook.heard(2).await;
@@ -38,7 +39,7 @@ async fn the_cap_denies_even_where_failures_allow() {
     assert!(denied(&over));
     let consultation = &over.consultations[0];
     assert_eq!(
-        (consultation.decided_by, consultation.attempts),
+        (consultation.decided_by, consultation.calls()),
         (DecidedBy::ConcurrencyCap, 0)
     );
     assert_eq!(consultation.failure.as_ref().unwrap().kind, FailureKind::Down);
@@ -59,10 +60,10 @@ async fn an_open_breaker_lets_on_failure_decide_without_a_call() {
             (consultation.decided_by, consultation.effect),
             (DecidedBy::Breaker, effect)
         );
-        assert_eq!((consultation.attempts, hook.requests().len()), (0, 3));
+        assert_eq!((consultation.calls(), hook.requests().len()), (0, 3));
         let (event, existing) = session();
         let trial = world.interceptors.consult_one("hook", &event, &existing).await.unwrap();
-        assert_eq!(trial.consultation.attempts, 1, "a trial does not mind the breaker");
+        assert_eq!(trial.consultation.calls(), 1, "a trial does not mind the breaker");
     }
 }
 
@@ -106,6 +107,40 @@ async fn load_on_a_slow_endpoint_opens_nothing() {
     hook.release(20);
     let verdicts = join_all((0..200).map(|_| world.session())).await;
     assert!(verdicts.iter().all(denied));
+}
+
+/// A runtime that is kept busy for longer than the interceptor's timeout, as by a flood.
+fn busy() {
+    std::thread::sleep(std::time::Duration::from_millis(1600));
+}
+
+#[tokio::test]
+async fn an_answer_that_came_while_we_were_busy_counts() {
+    let hook = Hook::scripted([vec![Step::Wait, Step::send(&json_answer("{\"decision\":\"DENY\"}"))]]).await;
+    let world = World::of([json!({"endpoint": hook.url(), "timeout": "300ms", "on_failure": "allow"})]);
+    let answers = async {
+        hook.heard(1).await;
+        hook.release(1);
+        busy();
+    };
+    let (verdict, ()) = tokio::join!(world.session(), answers);
+    assert!(denied(&verdict));
+    assert_eq!(verdict.consultations[0].decided_by, DecidedBy::Endpoint);
+}
+
+#[tokio::test]
+async fn load_of_our_own_opens_nothing() {
+    let hook = Hook::scripted([vec![Step::Wait]]).await;
+    let world = World::of([json!({"endpoint": hook.url(), "timeout": "300ms", "on_failure": "allow"})]);
+    let silence = async {
+        hook.heard(1).await;
+        busy();
+    };
+    let (verdict, ()) = tokio::join!(world.session(), silence);
+    assert!(denied(&verdict));
+    let consultation = &verdict.consultations[0];
+    assert_eq!(consultation.decided_by, DecidedBy::ConcurrencyCap);
+    assert!(consultation.failure.as_ref().unwrap().detail.contains("too busy"));
 }
 
 fn built_with(lookup: Lookup, table: serde_json::Value) -> Interceptors {

@@ -178,7 +178,7 @@ async fn a_retry_keeps_the_id_and_counts_the_attempt() {
             .session()
             .await;
         assert!(!denied(&verdict), "{verdict:?}");
-        assert_eq!(verdict.consultations[0].attempts, 2);
+        assert_eq!(verdict.consultations[0].calls(), 2);
         let requests = hook.requests();
         assert_eq!(
             requests[0].header("interceptor-id"),
@@ -216,7 +216,7 @@ async fn what_may_have_been_acted_on_is_not_repeated() {
         // A reset may overtake the bytes before it; then nothing was received, and the second attempt is right.
         let overtaken = matches!(first.last(), Some(Step::Reset)) && hook.requests().len() == 2;
         assert!(
-            overtaken || verdict.consultations[0].attempts == 1,
+            overtaken || verdict.consultations[0].calls() == 1,
             "{first:?}: {verdict:?}"
         );
     }
@@ -230,13 +230,13 @@ async fn there_is_one_retry_at_most_and_none_by_default() {
             .session()
             .await;
         assert_eq!(hook.requests().len(), attempts);
-        assert_eq!(verdict.consultations[0].attempts as usize, attempts);
+        assert_eq!(verdict.consultations[0].calls() as usize, attempts);
         assert_eq!(verdict.consultations[0].status, Some(503));
     }
     let refused = World::of([json!({"endpoint": Hook::refusing().await, "retries": 1})])
         .session()
         .await;
-    assert_eq!(refused.consultations[0].attempts, 2);
+    assert_eq!(refused.consultations[0].calls(), 2);
 }
 
 #[tokio::test]

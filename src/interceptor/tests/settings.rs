@@ -28,6 +28,7 @@ fn every_mistake_is_found_under_its_key() {
         (json!({"on_failure": null}), "on_failure"),
         (json!({"retries": 2}), "retries"),
         (json!({"max_concurrent": 0}), "max_concurrent"),
+        (json!({"max_concurrent_per_client": 0}), "max_concurrent_per_client"),
         (json!({"fail_open_limit": 1.5}), "fail_open_limit"),
         (
             json!({"breaker": {"failures_in_a_row": 0}}),

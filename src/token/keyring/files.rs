@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use base64::{
@@ -30,15 +31,74 @@ pub fn init_capsule_secret(path: &Path) -> Result<(), Misconfigured> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         make_dir(dir).map_err(|error| failed(format!("`{}` cannot be created: {error}", dir.display())))?;
     }
-    write_new(path, format!("{}\n", URL_SAFE_NO_PAD.encode(secret)).as_bytes()).map_err(|error| {
+    write_whole(path, format!("{}\n", URL_SAFE_NO_PAD.encode(secret)).as_bytes()).map_err(|error| {
         let finding = failed(format!("`{}` cannot be written: {error}", path.display()));
         match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                finding.hint("to change it, write the new one elsewhere and name this one as `previous_capsule_secret`")
+                finding.hint("`tollgate keys rotate --capsule` makes another one beside it")
             }
             _ => finding,
         }
     })
+}
+
+/// Makes another secret beside the one at `path`: its file has the time from which it seals at the end of its name, as in
+/// `capsule-20261123T101500Z.key`. Says which file, and that time.
+pub fn rotate_capsule_secret(
+    path: &Path,
+    now: Timestamp,
+    before_sealing: Duration,
+) -> Result<(PathBuf, Timestamp), Misconfigured> {
+    if capsule_files(path).is_empty() {
+        let message = format!("there is no secret `{}` to succeed", path.display());
+        return Err(Misconfigured::new("tokens.capsule_secret", message).hint("`tollgate keys init` makes it"));
+    }
+    let seals_from = now + before_sealing;
+    let (stem, ending) = name_parts(path);
+    let fresh = path.with_file_name(format!("{stem}-{}{ending}", seals_from.strftime(TIME_IN_NAME)));
+    init_capsule_secret(&fresh)?;
+    // Seconds are all that the name says.
+    Ok((
+        fresh,
+        Timestamp::from_second(seals_from.as_second()).unwrap_or(seals_from),
+    ))
+}
+
+/// The files of a capsule secret that are there: the one at `path`, and its successors with the times from which they seal.
+pub(in crate::token) fn capsule_files(path: &Path) -> Vec<(Option<Timestamp>, PathBuf)> {
+    let (stem, ending) = name_parts(path);
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let mut found: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let file = entry.ok()?.path();
+            let name = file.file_name()?.to_str()?;
+            let time = name.strip_prefix(&stem)?.strip_suffix(&ending)?.strip_prefix('-')?;
+            Some((Some(named_time(time)?), file))
+        })
+        .collect();
+    if path.exists() {
+        found.push((None, path.to_owned()));
+    }
+    found.sort();
+    found
+}
+
+/// A file's name before and from its last dot.
+fn name_parts(path: &Path) -> (String, String) {
+    let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+    let ending = text(path.extension()).map(|ending| format!(".{ending}"));
+    (text(path.file_stem()).unwrap_or_default(), ending.unwrap_or_default())
+}
+
+/// Deletes a key's file.
+pub(super) fn delete(file: &Path) -> Result<(), Misconfigured> {
+    fs::remove_file(file)
+        .map_err(|error| Misconfigured::new(KEYS, format!("`{}` cannot be deleted: {error}", file.display())))
 }
 
 /// The directory's `*.pem` files, in no order.
@@ -83,8 +143,7 @@ pub(super) fn unusable(file: &Path) -> Misconfigured {
     .hint(format!("convert it with `openssl pkcs8 -topk8 -nocrypt -in {name}`, or move it out of the directory"))
 }
 
-/// Writes a key under the name of its kind and time. Whole or not at all: a replica that loads the directory in
-/// between sees no half file.
+/// Writes a key under the name of its kind and time.
 pub(super) fn write(dir: &Path, family: Family, signs_from: Timestamp, pair: &Pair) -> Result<(), Misconfigured> {
     let file = dir.join(format!("{family}-{}.pem", signs_from.strftime(TIME_IN_NAME)));
     let failed =
@@ -92,16 +151,16 @@ pub(super) fn write(dir: &Path, family: Family, signs_from: Timestamp, pair: &Pa
     let der = pair
         .to_pkcs8()
         .ok_or_else(|| failed(io::Error::other("the key has no PKCS#8 form")))?;
-    let half = file.with_extension("new");
-    write_new(&half, pem(&der).as_bytes()).map_err(failed)?;
-    // A link, unlike a rename, never replaces a key that is there.
-    let linked = fs::hard_link(&half, &file);
-    fs::remove_file(&half).and(linked).map_err(failed)
+    write_whole(&file, pem(&der).as_bytes()).map_err(failed)
 }
 
 /// From when the file's key signs: the time at the end of its name, `…-20261123T101500Z.pem`, if there is one.
 pub(super) fn signs_from(file: &Path) -> Option<Timestamp> {
     let (_, time) = file.file_stem()?.to_str()?.rsplit_once('-')?;
+    named_time(time)
+}
+
+fn named_time(time: &str) -> Option<Timestamp> {
     let time = DateTime::strptime(TIME_IN_NAME, time).ok()?;
     TimeZone::UTC.to_timestamp(time).ok()
 }
@@ -117,6 +176,15 @@ pub(super) fn created(file: &Path) -> Timestamp {
 
 fn make_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Whole or not at all: a replica that reads the folder in between sees no half file.
+fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let half = path.with_extension("new");
+    write_new(&half, content)?;
+    // A link, unlike a rename, never replaces a file that is there.
+    let linked = fs::hard_link(&half, path);
+    fs::remove_file(&half).and(linked)
 }
 
 fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {

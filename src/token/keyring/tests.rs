@@ -5,6 +5,8 @@ use jiff::ToSpan;
 use super::*;
 use crate::clock::Clock;
 
+const BEFORE: Duration = Duration::from_secs(600);
+
 fn start() -> Timestamp {
     "2026-11-23T10:15:00Z".parse().unwrap()
 }
@@ -52,9 +54,9 @@ fn nothing_is_overwritten() {
     let again = KeyRing::init(base.path(), start() + 1.hour()).unwrap_err();
     assert!(again.hint.unwrap().contains("tollgate keys rotate"));
 
-    KeyRing::rotate(base.path(), start() + 1.hour(), PUBLISHED_BEFORE_SIGNING).unwrap();
+    KeyRing::rotate(base.path(), &Clock::fixed(start() + 1.hour()), BEFORE).unwrap();
     let before = KeyRing::load(base.path()).unwrap().jwks(start());
-    KeyRing::rotate(base.path(), start() + 1.hour(), PUBLISHED_BEFORE_SIGNING).unwrap_err();
+    KeyRing::rotate(base.path(), &Clock::fixed(start() + 1.hour()), BEFORE).unwrap_err();
     assert_eq!(KeyRing::load(base.path()).unwrap().jwks(start()), before);
 
     let secret = base.path().join("new/capsule.key");
@@ -75,7 +77,7 @@ fn a_new_key_is_published_at_once_and_signs_when_its_time_comes() {
     let old = first.signing_kid(Algorithm::RS256, clock.now()).unwrap().to_owned();
 
     clock.set(start() + 24.hours());
-    let ring = KeyRing::rotate(base.path(), clock.now(), PUBLISHED_BEFORE_SIGNING).unwrap();
+    let ring = KeyRing::rotate(base.path(), &clock, BEFORE).unwrap();
     let published = kids(&ring.jwks(clock.now()));
     assert_eq!(published.len(), 6);
     assert!(kids(&first.jwks(clock.now())).iter().all(|kid| published.contains(kid)));
@@ -104,8 +106,8 @@ fn a_new_key_is_published_at_once_and_signs_when_its_time_comes() {
 fn replicas_with_copies_of_the_directory_agree_at_every_time() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     KeyRing::init(one.path(), start()).unwrap();
-    KeyRing::rotate(one.path(), start() + 1.hour(), PUBLISHED_BEFORE_SIGNING).unwrap();
-    KeyRing::rotate(one.path(), start() + 2.hours(), PUBLISHED_BEFORE_SIGNING).unwrap();
+    KeyRing::rotate(one.path(), &Clock::fixed(start() + 1.hour()), BEFORE).unwrap();
+    KeyRing::rotate(one.path(), &Clock::fixed(start() + 2.hours()), BEFORE).unwrap();
     // Copied in another order, so that no time of a file is the same.
     for file in files::key_files(one.path()).unwrap().into_iter().rev() {
         std::fs::copy(&file, other.path().join(file.file_name().unwrap())).unwrap();
@@ -197,7 +199,7 @@ fn a_key_whose_name_says_no_time_signs_until_a_dated_one_takes_over() {
     // Its name comes last, and its time first.
     let dated = base.path().join("p256-20261123T101500Z.pem");
     std::fs::rename(dated, base.path().join("zz-own.pem")).unwrap();
-    let ring = KeyRing::rotate(base.path(), start(), PUBLISHED_BEFORE_SIGNING).unwrap();
+    let ring = KeyRing::rotate(base.path(), &Clock::fixed(start()), BEFORE).unwrap();
     for early in [-3650 * 24, -1, 0] {
         assert_eq!(
             ring.signing_kid(Algorithm::ES256, start() + early.hours()),

@@ -7,6 +7,10 @@ use crate::{
     token::{AlgorithmChoice, KeyRing, Reissuer, Unissued, Unrestorable},
 };
 
+fn now() -> Timestamp {
+    Timestamp::UNIX_EPOCH
+}
+
 fn sealer(byte: u8) -> Sealer {
     Sealer::new(&Secret::new(vec![byte; 32]), None).unwrap()
 }
@@ -46,17 +50,20 @@ fn refresh() -> Wrap {
 fn what_is_sealed_says_nothing_and_is_never_the_same_twice() {
     let sealer = sealer(b'a');
     for wrap in [access(), refresh()] {
-        let (one, other) = (sealer.wrap(&wrap).unwrap(), sealer.wrap(&wrap).unwrap());
+        let (one, other) = (sealer.wrap(&wrap, now()).unwrap(), sealer.wrap(&wrap, now()).unwrap());
         assert_ne!(one, other);
         assert_eq!(one.len(), other.len());
         assert!(!format!("{wrap:?}").contains("-1"), "{wrap:?}");
     }
     let of = |token: &str| {
         sealer
-            .wrap(&Wrap::Access(AccessWrap {
-                original: token.into(),
-                ..AccessWrap::default()
-            }))
+            .wrap(
+                &Wrap::Access(AccessWrap {
+                    original: token.into(),
+                    ..AccessWrap::default()
+                }),
+                now(),
+            )
             .unwrap()
             .len()
     };
@@ -67,7 +74,7 @@ fn what_is_sealed_says_nothing_and_is_never_the_same_twice() {
 fn a_wrap_that_was_touched_anywhere_does_not_open() {
     let sealer = sealer(b'a');
     for wrap in [access(), refresh()] {
-        let raw = sealer.wrap(&wrap).unwrap();
+        let raw = sealer.wrap(&wrap, now()).unwrap();
         assert_eq!(sealer.unwrap(&raw), Ok(wrap));
         for at in 0..raw.len() {
             assert_eq!(sealer.unwrap(&raw[..at]), Err(Shut), "cut at {at}");
@@ -85,7 +92,7 @@ fn a_wrap_that_was_touched_anywhere_does_not_open() {
 fn a_wrap_of_one_kind_is_none_of_the_other() {
     let sealer = sealer(b'a');
     for (wrap, from, to) in [(access(), "tg1.a", "tg1.r"), (refresh(), "tg1.r", "tg1.a")] {
-        let raw = sealer.wrap(&wrap).unwrap();
+        let raw = sealer.wrap(&wrap, now()).unwrap();
         assert!(raw.starts_with(from), "{raw}");
         assert_eq!(sealer.unwrap(&raw.replacen(from, to, 1)), Err(Shut));
     }
@@ -94,7 +101,10 @@ fn a_wrap_of_one_kind_is_none_of_the_other() {
 #[test]
 fn halves_of_two_wraps_make_no_third() {
     let sealer = sealer(b'a');
-    let (one, other) = (sealer.wrap(&refresh()).unwrap(), sealer.wrap(&refresh()).unwrap());
+    let (one, other) = (
+        sealer.wrap(&refresh(), now()).unwrap(),
+        sealer.wrap(&refresh(), now()).unwrap(),
+    );
     for at in 6..one.len() {
         let joined = format!("{}{}", &one[..at], &other[at..]);
         if joined != one && joined != other {
@@ -105,7 +115,7 @@ fn halves_of_two_wraps_make_no_third() {
 
 #[test]
 fn the_secret_before_still_opens_and_another_does_not() {
-    let raw = sealer(b'a').wrap(&access()).unwrap();
+    let raw = sealer(b'a').wrap(&access(), now()).unwrap();
     let rotated = Sealer::new(&Secret::new(vec![b'b'; 32]), Some(&Secret::new(vec![b'a'; 32]))).unwrap();
     assert_eq!(rotated.unwrap(&raw), Ok(access()));
     assert_eq!(sealer(b'b').unwrap(&raw), Err(Shut));
@@ -115,7 +125,7 @@ fn the_secret_before_still_opens_and_another_does_not() {
 fn a_capsule_is_no_wrap() {
     let sealer = sealer(b'a');
     let sealed = sealer
-        .seal_bytes(Purpose::Capsule, access().encode(), &around(ACCESS))
+        .seal_bytes(Purpose::Capsule, access().encode(), &around(ACCESS), now())
         .unwrap();
     assert_eq!(sealer.unwrap(&format!("{PREFIX}{ACCESS}{sealed}")), Err(Shut));
 }
@@ -127,10 +137,13 @@ fn what_would_not_be_read_back_is_not_handed_out() {
     let reissuer = Reissuer::new(ring, sealer(b'a'), AlgorithmChoice::Match).unwrap();
     let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
     let wrap = |claims: Value| {
-        reissuer.wrap(&Wrap::Access(AccessWrap {
-            added: object(claims),
-            ..AccessWrap::default()
-        }))
+        reissuer.wrap(
+            &Wrap::Access(AccessWrap {
+                added: object(claims),
+                ..AccessWrap::default()
+            }),
+            now(),
+        )
     };
     assert!(matches!(wrap(json!({"deep": deep})), Err(Unissued::Unreadable(_))));
     assert_eq!(wrap(json!({"long": "x".repeat(300_000)})), Err(Unissued::TooLong));
@@ -200,7 +213,7 @@ proptest! {
     #[test]
     fn what_was_sealed_is_opened_as_it_was(wrap in wrap()) {
         let sealer = sealer(b'a');
-        let raw = sealer.wrap(&wrap).unwrap();
+        let raw = sealer.wrap(&wrap, now()).unwrap();
         prop_assert_eq!(sealer.unwrap(&raw), Ok(wrap));
     }
 

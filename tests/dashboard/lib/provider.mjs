@@ -1,4 +1,4 @@
-// A provider in a few lines: discovery, keys, a token endpoint that believes everybody, and signup.
+// A provider in a few lines: discovery, keys, a login page with one button, a token endpoint that believes everybody, and signup.
 
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { once } from 'node:events';
@@ -17,6 +17,8 @@ function token(claims) {
 export class Provider {
   /** The claims that the next tokens have beside those of the protocol. */
   person = {};
+  /** What was asked for with a code, until the code is redeemed. */
+  #codes = new Map();
 
   /** @param issuer the public address of the proxy in front of it */
   static async open(issuer) {
@@ -33,6 +35,8 @@ export class Provider {
     const chunks = await request.toArray();
     const fields = new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
     const answer = (status, body) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    const { pathname, searchParams } = new URL(request.url, this.issuer);
+    if (pathname === '/authorize') return this.#authorize(request, response, searchParams);
     switch (request.url) {
       case '/.well-known/openid-configuration':
         return answer(200, {
@@ -54,6 +58,18 @@ export class Provider {
     }
   }
 
+  /** A page with a button, and behind it the way back with a code. */
+  #authorize(request, response, asked) {
+    if (request.method === 'GET') {
+      return response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html><html lang="en"><title>Provider</title><h1>Provider</h1><form method="post"><button>Continue</button></form>');
+    }
+    const code = randomUUID();
+    this.#codes.set(code, { nonce: asked.get('nonce'), aud: asked.get('client_id') });
+    const back = new URL(asked.get('redirect_uri'));
+    back.search = new URLSearchParams({ code, state: asked.get('state'), iss: this.issuer });
+    return response.writeHead(303, { location: back.href }).end();
+  }
+
   #tokens(fields) {
     const client = fields.get('client_id') ?? 'unknown';
     const now = Math.floor(Date.now() / 1000);
@@ -62,7 +78,9 @@ export class Provider {
     const who = isMachine ? { sub: client } : this.person;
     const access = token({ ...times, aud: 'api', client_id: client, scope: fields.get('scope') ?? 'openid', ...who });
     const tokens = { access_token: access, token_type: 'Bearer', expires_in: 300 };
-    return isMachine ? tokens : { ...tokens, id_token: token({ ...times, aud: client, ...who }) };
+    const granted = this.#codes.get(fields.get('code')) ?? {};
+    this.#codes.delete(fields.get('code'));
+    return isMachine ? tokens : { ...tokens, id_token: token({ ...times, aud: client, ...who, ...granted }) };
   }
 
   close() {

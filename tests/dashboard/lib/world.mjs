@@ -25,8 +25,8 @@ export const named = {
 const form = (fields) => new URLSearchParams(fields).toString();
 
 export class World {
-  /** @param options `{ admin }`: further lines of `[admin]`; `{ environment }` */
-  static async open({ admin = '', environment = 'production' } = {}) {
+  /** @param options `{ admin }`: further lines of `[admin]`; `{ environment }`; `{ breaker }`: that of the interceptors, which never opens by default */
+  static async open({ admin = '', environment = 'production', breaker = '{ failures_in_a_row = 1000, minimum_calls = 1000 }' } = {}) {
     const world = new World();
     const parent = process.env.SUITE_RUN ?? tmpdir();
     mkdirSync(parent, { recursive: true });
@@ -40,10 +40,11 @@ export class World {
     writeFileSync(join(world.folder, 'admin.token'), world.token, { mode: 0o600 });
     writeFileSync(join(world.folder, 'hook.key'), `whsec_${randomBytes(32).toString('base64')}`, { mode: 0o600 });
     world.config = join(world.folder, 'proxy.toml');
-    writeFileSync(world.config, world.#text({ proxy, dashboard, admin, environment }), { mode: 0o600 });
+    writeFileSync(world.config, world.#text({ proxy, dashboard, admin, environment, breaker }), { mode: 0o600 });
     const keys = await run(binary, ['keys', 'init', '--config', world.config], { cwd: world.folder });
     if (keys.code !== 0) throw new Error(`\`tollgate keys init\` ended with ${keys.code}:\n${keys.stdout}${keys.stderr}`);
     const log = join(world.folder, 'tollgate.log');
+    world.log = log;
     world.child = new Child(binary, ['run', '--config', world.config], { log, cwd: world.folder });
     await until(`the dashboard answers (the log is ${log})`, async () => {
       if (!world.child.running) throw new Error(`Tollgate ended at once; its log is ${log}`);
@@ -53,7 +54,7 @@ export class World {
     return world;
   }
 
-  #text({ proxy, dashboard, admin, environment }) {
+  #text({ proxy, dashboard, admin, environment, breaker }) {
     const interceptors = Object.entries(named).map(
       ([trigger, name]) => `
 [[interceptor]]
@@ -62,7 +63,7 @@ trigger = "${trigger}"
 endpoint = "${this.hooks.url}/${trigger.toLowerCase()}"
 secret = { file = "hook.key" }
 on_failure = "${trigger === 'PRE_SIGNUP' ? 'allow' : 'deny'}"
-breaker = { failures_in_a_row = 1000, minimum_calls = 1000 }
+breaker = ${breaker}
 `,
     );
     return `environment = "${environment}"
@@ -96,6 +97,7 @@ bodies = ["form"]
 [route.facts]
 "user.email" = "form:email"
 "user.name" = "form:name"
+"context.realm" = "form:realm"
 
 [[route]]
 name = "invite"

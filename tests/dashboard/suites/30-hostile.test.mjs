@@ -1,6 +1,7 @@
 // What clients, people and endpoints can put into a record or an answer is shown as text, and nothing of it runs, loads or opens.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 
 import { until } from '../../keycloak/lib/processes.mjs';
@@ -50,10 +51,10 @@ async function harmless(target, payload) {
 async function record(payload) {
   const said = { error: { message: payload, reason: payload }, response: { annotations: { [payload]: payload }, warnings: [payload] } };
   world.hooks.decide('PRE_SIGNUP', () => answer({ decision: 'DENY', ...said }));
-  world.hooks.decide('PRE_SESSION_CREATION', () => allow({ claims: { [payload]: payload, plan: { [payload]: [payload] } } }));
+  world.hooks.decide('PRE_SESSION_CREATION', () => allow({ claims: { [payload]: payload, note: payload, plan: { [payload]: [payload] } } }));
   world.hooks.decide('PRE_USER_INVITATION', () => answer(payload, 500, { 'x-note': payload, 'content-type': 'text/html' }));
   const headers = { 'User-Agent': payload };
-  await world.signUp({ name: payload, email: payload, client_id: payload, [payload]: payload }, headers);
+  await world.signUp({ name: payload, email: payload, client_id: payload, realm: payload, [payload]: payload }, headers);
   await world.logIn({ sub: payload, email: payload, name: payload, preferred_username: payload, [`claim ${payload}`]: payload, roles: [payload] }, payload, headers);
   await world.invite('org_tea', payload);
 }
@@ -70,12 +71,26 @@ test('there are 40 payloads, and every one of them is noticed in a page that sho
   }
 });
 
-test('in records: names, addresses, ids, clients, user agents, messages, reasons, annotations, warnings, claims', async () => {
+test('in records: names, addresses, ids, clients, realms, user agents, messages, reasons, annotations, warnings, claims', async () => {
   for (const payload of payloads) await record(payload);
   await until('everything is recorded', async () => (await world.records()).filter(({ kind }) => kind === 'consult').length >= 3 * payloads.length);
   const records = await world.records();
   for (const { seq } of records) await visit(`/log/${seq}`, `record ${seq}`);
-  for (const payload of payloads) assert.ok(records.some(({ message }) => message === payload), `the message ${payload} is recorded as it is`);
+  const fields = {
+    'the e-mail address': ({ user_email: email }) => email,
+    'the client id': ({ client_id: client }) => client,
+    'the user agent': ({ event }) => event?.interceptor_context.user_agent,
+    'the realm': ({ realm }) => realm,
+    'the reason of the interceptor': ({ reason }) => reason,
+    'the text of a denial': ({ message }) => message,
+    'the name of a claim': ({ claims }) => claims?.access_token?.added?.find((name) => payloads.includes(name)),
+    'the value of a claim': ({ answer: said }) => said?.response?.claims?.note,
+  };
+  for (const [field, read] of Object.entries(fields)) {
+    const seen = new Set(records.map(read));
+    // What names nobody, such as an address without an @, may be left out of an event; what is shown is what is recorded.
+    assert.deepEqual(payloads.filter((payload) => !seen.has(payload)), [], `${field} is recorded as it is`);
+  }
   for (let target = '/log'; target; ) {
     await visit(target, 'all of them');
     target = await page.locator('#older').getAttribute('href', { timeout: 1 }).catch(() => null);
@@ -129,4 +144,24 @@ test('in the box that explains routes', async () => {
     await page.locator('#explanation').waitFor();
     await harmless('/routes', payload);
   }
+});
+
+test('in the log: whatever anybody sends, a line of it begins with a time and is one of ours', async () => {
+  const forged = '2026-01-01T00:00:00.000000Z  INFO tollgate::forged: forged line';
+  for (const end of ['\n', '\r\n', '\r', '\u2028', '\u2029', '\u0085', '\u000b', '\u001b[2K\r']) {
+    const text = `x${end}${forged}${end}`;
+    const said = { error: { message: text, reason: text }, response: { warnings: [text] } };
+    world.hooks.decide('PRE_SIGNUP', () => answer({ decision: 'DENY', ...said }));
+    world.hooks.decide('PRE_SESSION_CREATION', () => answer(text, 500, { 'content-type': 'text/plain' }));
+    await world.signUp({ name: text, email: text, client_id: text, realm: text });
+    await world.logIn({ sub: text, email: text }, text);
+    await world.invite(encodeURIComponent(text), text);
+    for (const target of ['/log?text=', '/log/', '/interceptors/']) await page.goto(world.dashboard + target + encodeURIComponent(text));
+  }
+  for (const payload of payloads) await page.goto(`${world.dashboard}/log?user=${encodeURIComponent(payload)}`);
+  const lines = readFileSync(world.log, 'utf8').split(/\r\n|[\n\r\u2028\u2029\u0085\u000b]/);
+  assert.equal(lines.pop(), '');
+  const strange = lines.filter((line) => !/^\d{4}-\d\d-\d\dT[\d:.]+Z +(?:ERROR|WARN|INFO) /.test(line) || line.startsWith(forged.slice(0, 20)));
+  assert.deepEqual(strange, []);
+  assert.ok(lines.length > payloads.length);
 });

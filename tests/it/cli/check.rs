@@ -202,6 +202,26 @@ fn check_warns_of_a_lock_out_and_of_plain_http_for_others() {
 const JWKS: &str = r#"{"keys":[{"kty":"RSA","alg":"RS256","kid":"1","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}]}"#;
 
 #[test]
+fn each_address_of_the_provider_is_asked() {
+    let server = keycloak("http://id.example.com");
+    let (alive, dead) = (server.address, "127.0.0.1:1");
+    let place = Place::with(&format!(
+        "[listen]\naddress = \"127.0.0.1:0\"\npublic_url = \"http://id.example.com\"\n\
+         [upstream]\nurl = \"http://idp.invalid\"\naddresses = [\"{dead}\", \"{alive}\"]\npreset = \"keycloak\"\n"
+    ));
+    assert_eq!(place.say(&["keys", "init"]).code, 0);
+    let said = place.say(&["check"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    for line in [
+        "FAIL  address 127.0.0.1:1".to_owned(),
+        format!("ok    address {alive}"),
+        "its issuer is http://id.example.com/realms/master".to_owned(),
+    ] {
+        assert!(said.out.contains(&line), "{line}: {}", said.out);
+    }
+}
+
+#[test]
 fn rows_that_take_requests_from_each_other_are_told() {
     let route = |name: &str, path: &str, more: &str| {
         format!("[[route]]\nname = \"{name}\"\nmethods = [\"POST\"]\npath = \"{path}\"\n{more}\n")
@@ -274,5 +294,20 @@ fn a_preset_of_ones_own_may_extend_another_one() {
         fs::write(&own, format!("{head}{text}")).unwrap();
         let said = place.say(&["check", "--offline"]);
         assert!(said.out.contains(told), "{}", said.out);
+    }
+}
+
+#[test]
+fn what_becomes_of_saml_is_told_also_where_it_passes() {
+    for (policy, line) in [
+        ("deny", "ok    SAML           refused, by the `on_failure`"),
+        ("allow", "warn  SAML           passes, by the `on_failure`"),
+    ] {
+        let place = Place::with(&format!(
+            "{REPOSITORYS}\n[[interceptor]]\nname = \"Sessions\"\ntrigger = \"PRE_SESSION_CREATION\"\n\
+             endpoint = \"http://127.0.0.1:9/x\"\nsecret = {{ file = \"hook.key\" }}\non_failure = \"{policy}\"\n"
+        ));
+        let said = place.say(&["check", "--offline"]);
+        assert!(said.out.contains(line), "{}", said.out);
     }
 }

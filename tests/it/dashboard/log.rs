@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tollgate::event::Trigger;
 
 use super::{decide, page, text};
-use crate::world::World;
+use crate::world::{Reply, Setup, World};
 
 /// The numbers of the records on a page, in its order.
 fn shown(page: &str) -> Vec<u64> {
@@ -123,7 +123,7 @@ async fn a_record_says_what_was_sent_what_came_back_and_what_it_changed() {
     let world = World::start("").await;
     world.hook.reply(
         Trigger::PreSessionCreation,
-        crate::world::Reply::Json(json!({
+        Reply::Json(json!({
             "decision": "ALLOW",
             "response": {"claims": {"plan": "gold"}, "id_token": {"claims": {"seats": 40}}, "annotations": {"rule": "r7"}},
         })),
@@ -172,6 +172,72 @@ async fn an_answer_that_was_refused_is_shown_with_the_reason() {
 }
 
 #[tokio::test]
+async fn every_claim_of_a_refused_answer_is_named_with_the_reason() {
+    let world = World::start("").await;
+    world.hook.claims(
+        Trigger::PreSessionCreation,
+        json!({"sub": "somebody else", "email": "x@example.com", "plan": "gold"}),
+    );
+    let code = world.code("web").await;
+    world.redeem(&code).await;
+    let record = world.recorded("the refusal", |r| r.entry.failure.is_some()).await;
+    for names in [&record.entry.claims.access_token, &record.entry.claims.id_token] {
+        let refused: Vec<_> = names.refused.iter().map(|claim| claim.name.as_str()).collect();
+        assert!(names.added.is_empty() && names.replaced.is_empty(), "{names:?}");
+        assert!(refused.contains(&"sub") && !refused.contains(&"plan"), "{refused:?}");
+    }
+    let shown = text(&world.dashboard(), &format!("/log/{}", record.seq)).await;
+    for (claim, why) in [
+        ("sub", "may not be set by an interceptor"),
+        (
+            "email",
+            "is already set by the upstream and <code>may_override</code> does not list it",
+        ),
+        ("plan", "nothing is taken of an answer that cannot be taken as a whole"),
+    ] {
+        let row = shown
+            .split("<tr>")
+            .find(|row| row.contains(&format!(">{claim}</th><td>ID token")));
+        assert!(
+            row.is_some_and(|row| row.contains(why) && row.contains(">refused<")),
+            "{claim}: {shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_call_of_an_endpoint_is_shown_with_its_outcome() {
+    let world = World::with(Setup::generic().policy(Trigger::PreSignup, "on_failure = \"deny\"\nretries = 1")).await;
+    world
+        .hook
+        .reply(Trigger::PreSignup, Reply::Raw(503, "text/plain", "later".into()));
+    world.sign_up("ada.new@example.com").await;
+    let record = world.recorded("the denial", |r| r.entry.failure.is_some()).await;
+    let calls = &record.entry.calls;
+    assert_eq!((record.entry.attempts, calls.len()), (Some(2), 2), "{calls:?}");
+    for call in calls {
+        assert_eq!(call.status, Some(503));
+        assert_eq!(call.failure.as_ref().unwrap().detail, "the endpoint answered 503");
+    }
+    assert!(calls[0].time <= calls[1].time && calls[1].time <= record.time);
+    let shown = text(&world.dashboard(), &format!("/log/{}", record.seq)).await;
+    assert!(shown.contains("Calls of the endpoint"), "{shown}");
+    assert_eq!(
+        shown.matches("the endpoint answered 503").count(),
+        3,
+        "both calls, and the decision"
+    );
+
+    world.hook.reply(Trigger::PreSignup, Reply::Allow);
+    world.sign_up("ada.newer@example.com").await;
+    let record = world.recorded("the other", |r| r.entry.failure.is_none()).await;
+    let [call] = &record.entry.calls[..] else {
+        panic!("{:?}", record.entry.calls)
+    };
+    assert_eq!((call.status, &call.failure), (Some(200), &None));
+}
+
+#[tokio::test]
 async fn the_other_consults_of_a_request_are_beside_it() {
     let second = "[[interceptor]]\nname = \"Second\"\ntrigger = \"PRE_SIGNUP\"\nendpoint = \"{hooks}/PRE_SIGNUP\"\n\
                   secret = { file = \"hook.key\" }\non_failure = \"deny\"\n";
@@ -208,6 +274,15 @@ async fn an_export_has_every_record_of_the_view() {
     );
     let csv = text(&dashboard, "/log/export.csv").await;
     assert_eq!(csv.lines().count(), 62, "a heading and 61 records");
-    assert!(csv.starts_with("seq,id,time,kind,trigger,decision,"), "{csv}");
+    let reader = tollgate::audit::Reader::open(&Default::default(), world.folder.path()).unwrap();
+    let mut written = Vec::new();
+    let format = tollgate::audit::Format::Csv;
+    let now = jiff::Timestamp::now();
+    reader.export(&Default::default(), format, now, &mut written).unwrap();
+    assert_eq!(
+        csv,
+        String::from_utf8(written).unwrap(),
+        "as the command line writes it"
+    );
     assert_eq!(page(&dashboard, "/log/export.csv?since=soon").await.status, 400);
 }

@@ -133,6 +133,13 @@ async fn an_operator_logs_in_by_code_and_pkce_and_no_interceptor_can_keep_them_o
         .await;
     assert_eq!(out.status, 303);
     assert_eq!(get(&dashboard, "/keys", &session).await.status, 401);
+    world.change("environment = \"test\"", "environment = \"other\"");
+    world.reload().await;
+    assert_eq!(
+        get(&dashboard, "/keys", &session).await.status,
+        401,
+        "a reload brings no session back"
+    );
 }
 
 #[tokio::test]
@@ -162,6 +169,9 @@ async fn a_viewer_looks_and_does_not_act() {
     );
     let tab = get(&dashboard, "/interceptors/PRE_SIGNUP/test", &session).await.text();
     assert!(tab.contains("readonly") && !tab.contains("value=\"run\""), "{tab}");
+    let configuration = get(&dashboard, "/configuration", &session).await.text();
+    assert!(!configuration.contains("Load the file again"), "{configuration}");
+    assert_eq!(post("/configuration".into(), csrf(&routes)).await, 403);
     for target in ["", "/check", "/cases", "/replay"] {
         let target = format!("/interceptors/PRE_SIGNUP/test{target}");
         assert_eq!(post(target, csrf(&routes)).await, 403);

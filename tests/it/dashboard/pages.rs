@@ -3,7 +3,7 @@
 use tollgate::event::Trigger;
 
 use super::{csrf, decide, page, text};
-use crate::world::{Reply, Setup, World};
+use crate::world::{Reply, Setup, World, until};
 
 #[tokio::test]
 async fn every_page_says_what_it_is_for() {
@@ -102,6 +102,14 @@ async fn an_audit_that_cannot_be_written_is_told_and_is_not_ready() {
     );
     assert_eq!(page(&dashboard, "/healthz").await.status, 200);
     assert!(text(&dashboard, "/metrics").await.contains("tollgate_audit_failing 1"));
+
+    // Nobody is sent to a replica that is not ready, so it finds out by itself.
+    std::fs::rename(world.folder.path().join("moved.db"), &store).unwrap();
+    until("the audit can be written again", || async {
+        page(&dashboard, "/readyz").await.status == 200
+    })
+    .await;
+    assert!(text(&dashboard, "/metrics").await.contains("tollgate_audit_failing 0"));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 use tollgate::{
-    audit::{Kind, Query, Reader},
+    audit::{Heads, Kind, Query, Reader, Report},
     clock::Clock,
     config::Config,
     event::Trigger,
@@ -17,6 +17,7 @@ use tollgate::{
 use crate::world::{
     Hook, Proxy, Setup, World,
     stub::{self, Stub},
+    until,
 };
 
 #[tokio::test]
@@ -56,11 +57,11 @@ async fn each_verdict_is_in_the_audit_when_the_client_sees_it() {
         last.consult_id.as_deref(),
         Some(asked.headers["interceptor-id"].to_str().unwrap())
     );
-    let report = Reader::open(&world.config.audit, &world.config.base)
+    let reports = Reader::open(&world.config.audit, &world.config.base)
         .unwrap()
-        .verify(None)
+        .verify(&Heads::default())
         .unwrap();
-    assert!(report.holds(), "{report}");
+    assert!(reports.iter().all(Report::holds), "{reports:?}");
 }
 
 #[tokio::test]
@@ -131,6 +132,41 @@ async fn without_an_audit_recognised_requests_are_refused_and_have_no_effect() {
     fs::rename(&elsewhere, &store).unwrap();
     world.hook.reply(Trigger::PreSignup, crate::world::Reply::Allow);
     assert_eq!(world.sign_up("ann@example.com").await.status, 201);
+}
+
+#[tokio::test]
+async fn with_a_spool_decisions_go_on_while_the_store_is_away_and_are_all_in_it_afterwards() {
+    let world = World::start("[audit]\non_failure = \"spool\"").await;
+    let (store, elsewhere) = (
+        world.folder.path().join("audit.db"),
+        world.folder.path().join("away.db"),
+    );
+    assert_eq!(world.machine_token("reports:read").await.status, 200);
+    fs::rename(&store, &elsewhere).unwrap();
+
+    assert_eq!(world.machine_token("reports:read").await.status, 200);
+    world.hook.deny(Trigger::PreSignup, "No");
+    assert_eq!(world.sign_up("eve@example.com").await.status, 403);
+    assert!(!world.provider.has_user("eve@example.com"));
+    assert_eq!(world.metrics().sum("tollgate_audit_spooled_records", &[]), 2.0);
+    assert_eq!(world.metrics().sum("tollgate_audit_failing", &[]), 0.0);
+    let overview = world.dashboard().call("GET", "/").send().await.text();
+    assert!(overview.contains("2 records wait in the spool"), "{overview}");
+    assert_eq!(world.dashboard().call("GET", "/readyz").send().await.status, 200);
+
+    fs::rename(&elsewhere, &store).unwrap();
+    until("the spool is empty", || async {
+        world.metrics().sum("tollgate_audit_spooled_records", &[]) == 0.0
+    })
+    .await;
+    let records = world.audit();
+    assert_eq!(records.len(), 3);
+    assert_eq!(records[2].entry.decision, Some(Effect::Deny));
+    let reports = Reader::open(&world.config.audit, &world.config.base)
+        .unwrap()
+        .verify(&Heads::default())
+        .unwrap();
+    assert!(reports.iter().all(Report::holds), "{reports:?}");
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Invariant 8: A configuration is applied complete and valid, or not at all.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, sync::Arc};
 
-use tollgate::clock::Clock;
+use tollgate::{clock::Clock, dashboard::Attempt, event::Trigger};
 
-use crate::world::{Setup, hook::SECRET, keys, proxy, setup::Places};
+use crate::{
+    reload::UNWATCHED,
+    world::{Setup, World, hook::SECRET, keys, proxy, setup::Places},
+};
 
 /// Starts with this file and gives what is wrong with it.
 async fn errors_of(text: &str) -> (String, tempfile::TempDir) {
@@ -109,4 +112,101 @@ async fn an_address_that_is_taken_is_said_and_the_audit_is_let_go() {
         .await
         .unwrap_or_else(|e| panic!("{e}"));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_with_a_mistake_changes_nothing_and_one_without_changes_everything() {
+    let world = World::start(UNWATCHED).await;
+    let sound = world.text();
+    for (from, to, about) in [
+        ("on_failure = \"deny\"", "on_failure = \"open\"", "`on_failure` must be"),
+        ("[tokens]", "[tokens", "proxy.toml:"),
+        ("does = \"consult\"", "does = \"consul\"", "consult"),
+        ("{ file = \"hook.key\" }", "{ file = \"other.key\" }", "other.key"),
+        ("/signing\"", "/nowhere\"", "keys"),
+        ("preset = \"generic\"", "preset = \"genric\"", "generic"),
+    ] {
+        // What is right beside the mistake is not applied either.
+        let wrong = sound.replacen(from, to, 1).replace("\"test\"", "\"half\"");
+        world.write(&wrong);
+        let Attempt::Refused(why) = world.reload().await else {
+            panic!("{to} was applied");
+        };
+        assert!(why.contains(about) && why.contains("proxy.toml:"), "{to}: {why}");
+        assert_eq!(world.standing().revision, world.config.revision);
+        assert_eq!(world.machine_token("reports:read").await.status, 200);
+        let event = world.hook.event(Trigger::PreM2mTokenCreation);
+        assert_eq!(event["interceptor_context"]["environment_id"], "test");
+    }
+    world.write(&sound.replace("\"test\"", "\"next\""));
+    world.reloaded().await;
+    world.machine_token("reports:read").await;
+    let event = world.hook.event(Trigger::PreM2mTokenCreation);
+    assert_eq!(event["interceptor_context"]["environment_id"], "next");
+}
+
+#[tokio::test]
+async fn a_request_in_flight_finishes_under_the_configuration_that_it_began_with() {
+    let world = Arc::new(World::start(UNWATCHED).await);
+    let first = world.standing().revision;
+    let held = world.hook.hold(Trigger::PreM2mTokenCreation);
+    let paused = tokio::spawn({
+        let world = Arc::clone(&world);
+        async move { world.machine_token("reports:read").await }
+    });
+    world.hook.was_asked(Trigger::PreM2mTokenCreation).await;
+
+    // From now on such requests are denied, by another endpoint.
+    world
+        .hook
+        .reply("next", crate::world::Reply::Deny("Not any more".into()));
+    world.change("/PRE_M2M_TOKEN_CREATION\"", "/next\"");
+    world.reloaded().await;
+    let second = world.standing().revision;
+    let denied = world.machine_token("reports:read").await;
+    assert_eq!(denied.status, 400, "{denied:?}");
+    held.release();
+    let paused = paused.await.unwrap();
+    assert_eq!(paused.status, 200, "{paused:?}");
+
+    // What followed from the denial has a record as well.
+    let mut revisions: Vec<_> = world.audit().into_iter().map(|r| r.entry.revision.unwrap()).collect();
+    revisions.dedup();
+    assert_eq!(revisions, [second, first], "each names the one that decided");
+}
+
+#[tokio::test]
+async fn what_needs_a_restart_is_named_and_nothing_else_of_the_file_is_applied() {
+    let world = World::start(UNWATCHED).await;
+    let text = world.text().replace("\"test\"", "\"half\"");
+    world.write(&format!(
+        "{text}\n[audit]\nstore = \"sqlite:other.db\"\n[log]\nlevel = \"debug\"\n"
+    ));
+    let Attempt::Refused(why) = world.reload().await else {
+        panic!("it was applied");
+    };
+    for about in [
+        "`store` in `[audit]`",
+        "`level` in `[log]`",
+        "restart Tollgate",
+        "proxy.toml:",
+    ] {
+        assert!(why.contains(about), "{about}: {why}");
+    }
+    assert_eq!(world.standing().revision, world.config.revision);
+    assert!(!world.folder.path().join("other.db").exists());
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_refuses_the_whole_reload() {
+    let world = World::start(UNWATCHED).await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let taken = TcpListener::bind(taken).unwrap();
+    let address = format!("address = \"{}\"", world.address);
+    world.change(&address, &format!("address = \"{}\"", taken.local_addr().unwrap()));
+    let Attempt::Refused(why) = world.reload().await else {
+        panic!("it was applied");
+    };
+    assert!(why.contains("cannot listen on"), "{why}");
+    assert_eq!(world.machine_token("reports:read").await.status, 200);
 }

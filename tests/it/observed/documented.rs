@@ -84,7 +84,8 @@ fn the_page_has_the_tables_of_the_registered_metrics() {
 
 #[tokio::test]
 async fn a_scrape_has_every_family_and_no_other() {
-    let scrape = World::start("").await.metrics();
+    let sink = "[[audit.sink]]\nname = \"file\"\nto = { file = \"events.ndjson\" }\n";
+    let scrape = World::start(sink).await.metrics();
     assert_eq!(*scrape.families(), registered());
 }
 

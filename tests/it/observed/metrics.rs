@@ -200,7 +200,8 @@ fn a_scrape_has_as_many_series_as_the_page_says() {
     let known = Known {
         interceptors: vec![("one", Trigger::PreSignup), ("two", Trigger::PreSessionCreation)],
         operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
-        ..Known::default()
+        addresses: vec!["127.0.0.1:8080"],
+        sinks: Vec::new(),
     };
     let series = Scrape::of(&Metrics::new(&known).render()).series().count();
     assert!((1100..1300).contains(&series), "{series}");

@@ -17,10 +17,12 @@ use tollgate::{
     audit::{Audit, Entry, Record, Settings},
     clock::Clock,
     config::Config,
+    metrics::{Known, Metrics},
 };
 
 use crate::world::{
     Fate, Proxy, Setup, World, keys, log,
+    scrape::Scrape,
     stub::{self, Stub},
     until,
 };
@@ -179,6 +181,13 @@ async fn a_receiver_that_was_away_gets_everything_in_order() {
     let world = World::with(receiver.setup()).await;
     sign_up(&world, 0..3).await;
     receiver.tried(2).await;
+    let counted = |name: &str| world.metrics().sum(name, &[("sink", "siem")]);
+    assert_eq!(counted("tollgate_audit_sink_lag_records"), 3.0);
+    until("the failure is counted", || async {
+        counted("tollgate_audit_sink_failures_total") >= 1.0
+    })
+    .await;
+    assert_eq!(counted("tollgate_audit_sink_records_total"), 0.0);
     // A redirect is a refusal: nobody else gets the records, or the token.
     receiver.status.store(307, Ordering::SeqCst);
     let before = receiver.stub.at("/events").len();
@@ -187,6 +196,11 @@ async fn a_receiver_that_was_away_gets_everything_in_order() {
     receiver.status.store(204, Ordering::SeqCst);
     sign_up(&world, 3..6).await;
     until("all have arrived", || async { receiver.taken().len() >= 6 }).await;
+    until("nothing waits", || async {
+        counted("tollgate_audit_sink_lag_records") == 0.0
+    })
+    .await;
+    assert_eq!(counted("tollgate_audit_sink_records_total"), 6.0);
     tell(&receiver.taken(), &world.audit());
     for arrival in receiver.stub.at("/events") {
         assert_eq!(arrival.method, "POST");
@@ -231,7 +245,11 @@ async fn what_retention_took_from_a_sink_that_was_away_is_said() {
     let (here, away) = (dir.path().join("d"), dir.path().join("away"));
     fs::create_dir(&here).unwrap();
     let sink = "[[sink]]\nname = \"was-away\"\nto = { file = \"d/events\" }";
-    let audit = Audit::open(&settings(sink), dir.path(), Clock::system()).unwrap();
+    let metrics = Metrics::new(&Known {
+        sinks: vec!["was-away"],
+        ..Known::default()
+    });
+    let audit = Audit::open_counted(&settings(sink), dir.path(), Clock::system(), metrics.clone()).unwrap();
     fs::rename(&here, &away).unwrap();
     audit.record(refusals(300)).await.unwrap();
     until("it is said", || async {
@@ -252,6 +270,12 @@ async fn what_retention_took_from_a_sink_that_was_away_is_said() {
     let missed = first - 1;
     let said = format!("audit sink `was-away` missed {missed} records, 1 to {missed}");
     assert!(log::text().contains(&said));
+    let records =
+        |outcome| Scrape::of(&metrics.render()).sum("tollgate_audit_sink_records_total", &[("outcome", outcome)]);
+    assert_eq!(
+        (records("missed"), records("delivered")),
+        (missed as f64, numbers.len() as f64)
+    );
 }
 
 #[tokio::test]

@@ -301,6 +301,23 @@ async fn a_collector_that_is_away_or_hangs_changes_nothing_for_requests() {
 }
 
 #[tokio::test]
+async fn spans_that_a_collector_never_gets_are_counted() {
+    let receiver = Receiver::start().await;
+    receiver
+        .0
+        .fate("/v1/traces", Fate::Answer(400, "text/plain", "no".into()));
+    let world = World::start(&telemetry(&receiver.0.url(), "")).await;
+    world.sign_up("ann@example.com").await;
+    let lost = || {
+        let reason = [("reason", "not_sent")];
+        world.metrics().sum("tollgate_trace_spans_dropped_total", &reason)
+    };
+    until("the spans are given up", || async { lost() >= 3.0 }).await;
+    let full = [("reason", "queue_full")];
+    assert_eq!(world.metrics().sum("tollgate_trace_spans_dropped_total", &full), 0.0);
+}
+
+#[tokio::test]
 async fn a_wrong_address_of_the_collector_is_a_finding_with_its_place() {
     for (line, says) in [
         ("endpoint = \"127.0.0.1:4318\"", "telemetry.otlp.endpoint"),

@@ -23,7 +23,7 @@ fn the_page_of_providers_is_what_presets_and_cases_say() {
         let shown = preset
             .tried
             .clone()
-            .unwrap_or_else(|| "nothing but requests from its sources and documents".into());
+            .unwrap_or_else(|| "nothing but requests that were written down, not recorded".into());
         writeln!(
             page,
             "Tried on: {shown}; {} recorded cases in [tests/cases/{name}](../tests/cases/{name}/).\n",
@@ -121,7 +121,7 @@ fn table() -> String {
         let tried = preset
             .tried
             .clone()
-            .unwrap_or_else(|| "requests from its sources and documents".into());
+            .unwrap_or_else(|| "requests that were written down, not recorded".into());
         let cells = order.map(cell).join(" | ");
         writeln!(table, "| `{name}` | {} | {cells} | {tried} |", preset.summary).unwrap();
     }

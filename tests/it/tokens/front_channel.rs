@@ -447,6 +447,8 @@ async fn a_jwt_secured_response_is_signed_again_around_tokens_that_are() {
         assert_reissued(&idp, &claims).await;
     }
     assert_eq!(idp.hook.asked(Trigger::PreSessionCreation).len(), 3);
+    let wrappers = [("token", "statement")];
+    assert_eq!(idp.metrics().sum("tollgate_tokens_reissued_total", &wrappers), 3.0);
 }
 
 #[tokio::test]

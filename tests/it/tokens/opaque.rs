@@ -55,6 +55,9 @@ async fn a_wrapped_token_works_wherever_it_travels_and_shows_its_claims() {
     let world = world(Setup::generic()).await;
     let tokens = world.log_in().await;
     assert!(tokens.access.starts_with("tg1."));
+    let counted = |name: &str| world.metrics().sum(name, &[("token", "access_token")]);
+    assert_eq!(counted("tollgate_tokens_wrapped_total"), 1.0);
+    assert_eq!(counted("tollgate_tokens_reissued_total"), 0.0);
     let id = keys::verified(&tokens.id, &world.jwks().await);
     assert_eq!(id["at_hash"], *keys::half_hash(&tokens.access));
 

@@ -53,6 +53,8 @@ async fn a_remembered_verdict_counts_again_without_a_call_and_is_recorded() {
         assert_eq!(entry.attempts, Some(0));
         assert_eq!(entry.claims.access_token.added, ["plan"]);
     }
+    let wrapped = [("token", "refresh_token")];
+    assert_eq!(world.metrics().sum("tollgate_tokens_wrapped_total", &wrapped), 4.0);
     assert_eq!(world.hook.asked(Trigger::PreSessionCreation).len(), 1);
     for seen in world.provider.requests() {
         let sent = seen.field("refresh_token");

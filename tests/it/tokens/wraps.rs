@@ -40,7 +40,8 @@ fn sealed_elsewhere(idp: &Idp) -> [String; 2] {
         original: original.clone(),
         ..AccessWrap::default()
     });
-    [access, Wrap::Refresh(RefreshWrap { original, memory })].map(|wrap| reissuer.wrap(&wrap).unwrap())
+    [access, Wrap::Refresh(RefreshWrap { original, memory })]
+        .map(|wrap| reissuer.wrap(&wrap, jiff::Timestamp::UNIX_EPOCH).unwrap())
 }
 
 /// Every way by which a token travels upstream, with the kinds of wrap that belong there.

@@ -8,6 +8,7 @@ use tollgate::{
     audit::{Query, Reader, Record},
     clock::Clock,
     config::{Config, ConfigErrors},
+    dashboard::{Attempt, Standing},
     serve::{self, Running},
 };
 
@@ -123,6 +124,40 @@ impl Proxy {
     pub(crate) async fn recorded(&self, what: &str, is_it: impl Fn(&Record) -> bool) -> Record {
         until(what, || async { self.audit().iter().any(&is_it) }).await;
         self.audit().into_iter().find(is_it).unwrap()
+    }
+
+    /// The configuration's file as it is.
+    pub(crate) fn text(&self) -> String {
+        fs::read_to_string(self.folder.path().join("proxy.toml")).unwrap()
+    }
+
+    /// Puts other text into the place of the file, at once.
+    pub(crate) fn write(&self, text: &str) {
+        let fresh = self.folder.path().join("proxy.toml.new");
+        fs::write(&fresh, text).unwrap();
+        fs::rename(fresh, self.folder.path().join("proxy.toml")).unwrap();
+    }
+
+    /// Replaces something in the file, which must be there.
+    pub(crate) fn change(&self, from: &str, to: &str) {
+        let text = self.text();
+        assert!(text.contains(from), "no {from} in {text}");
+        self.write(&text.replace(from, to));
+    }
+
+    /// Loads the file again.
+    pub(crate) async fn reload(&self) -> Attempt {
+        self.running.reloading().ask().await
+    }
+
+    /// Loads the file again, which is expected to be applied.
+    pub(crate) async fn reloaded(&self) {
+        assert_eq!(self.reload().await, Attempt::Applied);
+    }
+
+    /// Which configuration runs.
+    pub(crate) fn standing(&self) -> Standing {
+        self.running.reloading().standing()
     }
 
     /// What a scrape gives now.

@@ -1,9 +1,19 @@
 // Every password, secret, code, cookie and token that a suite handles, to be looked for afterwards in all that Tollgate wrote.
 
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 const shortest = 12;
+
+/** Parameters of queries, forms and JSON that are secrets wherever they stand, on their way to the upstream and back. */
+const secrets = new Set([
+  ...['password', 'password-new', 'password-confirm', 'totp', 'client_secret', 'client_assertion', 'assertion', 'code', 'code_verifier', 'device_code', 'auth_req_id'],
+  ...['access_token', 'refresh_token', 'id_token', 'id_token_hint', 'subject_token', 'actor_token', 'token', 'logout_token', 'registration_access_token', 'rpt', 'ticket'],
+  ...['request', 'response', 'session_code', 'key', 'SAMLRequest', 'SAMLResponse', 'RelayState', 'pre-authorized_code', 'secret', 'login_hint_token'],
+]);
+
+/** What nobody could write without knowing it: long, and with a digit in it. */
+const isRandom = (value) => value.length >= 16 && /\d/.test(value);
 
 export class Canaries {
   #kinds = new Map();
@@ -17,6 +27,41 @@ export class Canaries {
     return value;
   }
 
+  /** Remembers every secret of what passed between Tollgate and the upstream. */
+  gather(exchanges) {
+    const keep = (kind, value) => isRandom(value) && this.add(kind, value);
+    const pairs = (text) => {
+      for (const [name, value] of new URLSearchParams(text)) if (secrets.has(name)) keep(name, value);
+    };
+    for (const { target = '', headers = {}, body = '', location = '', answer = '' } of exchanges) {
+      for (const url of [target, location]) pairs(url.slice(url.search(/[?#]/) + 1).replaceAll('#', '&'));
+      if (!/^\s*[[{<-]/.test(body)) pairs(body);
+      for (const text of [body, answer]) {
+        for (const [, name, value] of text.matchAll(/"([\w-]+)"\s*:\s*"([^"\\]{16,})"/g)) if (secrets.has(name)) keep(name, value);
+        for (const [, name, value] of text.matchAll(/name="([\w-]+)"\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]{16,})\r\n--/g)) if (secrets.has(name)) keep(`${name} (multipart)`, value);
+      }
+      // A credential in the admin API, whichever of its members comes first.
+      for (const [, value] of body.matchAll(/"type"\s*:\s*"password"[^{}]*?"value"\s*:\s*"([^"\\]+)"/g)) keep('credential', value);
+      for (const [, value] of body.matchAll(/"value"\s*:\s*"([^"\\]+)"[^{}]*?"type"\s*:\s*"password"/g)) keep('credential', value);
+      const [scheme, presented = ''] = (headers.authorization ?? '').split(' ');
+      if (presented) keep(`${scheme.toLowerCase()} credentials`, presented);
+      if (headers.dpop) keep('DPoP proof', headers.dpop);
+      for (const pair of (headers.cookie ?? '').split('; ')) keep('cookie', pair.slice(pair.indexOf('=') + 1).replace(/^"|"$/g, ''));
+    }
+  }
+
+  /** Remembers the lines of keys and secrets in files below a folder. */
+  gatherFiles(folder) {
+    for (const file of filesBelow(folder).filter((name) => /\.(key|token|pem|secret)$/.test(name))) {
+      const text = readFileSync(file, 'utf8');
+      if (text.includes('CERTIFICATE') || text.includes('PUBLIC KEY')) continue;
+      const kind = text.includes('PRIVATE KEY') ? 'private key' : `file ${basename(file)}`;
+      // The first line and the last of a PEM are the same in many keys, or nearly.
+      const lines = text.trim().split('\n').filter((line) => !line.startsWith('-----'));
+      for (const line of lines.length > 2 ? lines.slice(1, -1) : lines) this.add(kind, line.trim());
+    }
+  }
+
   entries() {
     return [...this.#kinds].map(([value, kind]) => ({ kind, value }));
   }
@@ -28,6 +73,8 @@ export class Canaries {
   }
 }
 
+const inHtml = (text) => text.replace(/[&<>"']/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' })[c]);
+
 /** All files below a folder. */
 export function filesBelow(folder) {
   return readdirSync(folder).flatMap((name) => {
@@ -37,14 +84,14 @@ export function filesBelow(folder) {
 }
 
 /**
- * Where which kind of secret is found, as it is and percent-encoded: `[{ file, kind }]`; never the secret itself. There are thousands of secrets and many
+ * Where which kind of secret is found, as it is, percent-encoded, escaped for HTML and in JSON: `[{ file, kind }]`; never the secret itself. There are thousands of secrets and many
  * megabytes, so each place is looked up by its last bytes, in which secrets differ most.
  */
 export function betrayals(files, canaries) {
   const byEnd = new Map();
   const ends = new Uint8Array(1 << 24);
   for (const { kind, value } of canaries) {
-    for (const form of new Set([value, encodeURIComponent(value)])) {
+    for (const form of new Set([value, encodeURIComponent(value), inHtml(value), JSON.stringify(value).slice(1, -1)])) {
       const bytes = Buffer.from(form);
       ends[bytes.readUIntLE(bytes.length - 3, 3)] = 1;
       const end = bytes.latin1Slice(bytes.length - shortest);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 
 import { realmName, secretOf } from '../realm.mjs';
 import { Canaries } from './canaries.mjs';
+import { dashboardOf, saveDashboard } from './dashboard.mjs';
 import { Hooks } from './hooks.mjs';
 import { Hop } from './hop.mjs';
 import { Keycloak } from './keycloak.mjs';
@@ -130,7 +131,13 @@ export class World {
 
   /** Ends what was started, and leaves the canaries and what Tollgate told the interceptors for the scan after the last suite. */
   async close() {
+    // Where it was ended, it is started once more, to be looked at. What never ran has nothing to show; the last suite misses it then.
+    if (this.tollgate.child && !this.tollgate.child.running) await this.tollgate.start().catch(() => undefined);
+    const dashboard = this.tollgate.child?.running && dashboardOf(this.tollgate.log);
+    if (dashboard) await saveDashboard(dashboard, this.folder);
     await this.tollgate.stop();
+    this.canaries.gather(this.hop.exchanges);
+    this.canaries.gatherFiles(this.folder);
     for (const { answer = '', location = '' } of this.hop.exchanges) {
       this.#remember({ text: answer });
       this.#rememberInFront(`${location} ${answer}`);

@@ -81,13 +81,14 @@ test('a change to the file breaks the chain and is found', async () => {
   await world.tollgate.stop();
   const file = join(world.folder, 'audit.db');
   const bytes = readFileSync(file);
-  const at = bytes.indexOf('decision-4-of-');
+  const changed = Buffer.from(bytes);
+  // Everywhere, since a page that was split keeps a copy of what it had.
+  let at = bytes.indexOf('decision-4-of-');
   assert.ok(at > 0, 'the record is not where it was expected');
-  bytes.write('decision-5', at);
-  writeFileSync(file, bytes);
+  for (; at > 0; at = bytes.indexOf('decision-4-of-', at + 1)) changed.write('decision-5', at);
+  writeFileSync(file, changed);
   const verified = await world.tollgate.command('audit', 'verify');
   assert.equal(verified.code, 1, verified.stdout);
-  bytes.write('decision-4', at);
   writeFileSync(file, bytes);
   assert.equal((await world.tollgate.command('audit', 'verify')).code, 0);
 });

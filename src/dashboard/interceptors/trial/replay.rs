@@ -37,7 +37,7 @@ pub(super) struct Replay {
 
 /// A record whose answer is not the same.
 pub(super) struct Line {
-    pub(super) seq: u64,
+    pub(super) seq: String,
     pub(super) time: String,
     pub(super) machine_time: String,
     pub(super) about: String,
@@ -191,7 +191,7 @@ impl Line {
             Outcome::Skipped { why } => ("off", "Skipped", vec![detail("", why)]),
         };
         Some(Self {
-            seq: replayed.seq,
+            seq: replayed.record.clone(),
             time: moment(replayed.time),
             machine_time: machine(replayed.time),
             about: replayed.about.clone().unwrap_or_default(),
