@@ -24,6 +24,7 @@ mod recognise;
 mod request;
 mod restore;
 mod revoke;
+mod sessions;
 mod tokens;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
@@ -273,7 +274,7 @@ impl Gate {
             Action::Discovery => self.discovery(exchange, recognised).await,
             Action::Jwks => self.jwks(recognised).await,
             Action::PublicKey => self.public_key(exchange, recognised).await,
-            Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
+            Action::Session | Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
             Action::Refuse => Err(Refusal::rule(
                 "invalid_request",
                 recognised.route.because.clone().unwrap_or_default(),
@@ -365,8 +366,11 @@ impl Gate {
 
     fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {
         self.metrics.refused(refusal.fault().as_str());
+        // A login is a page's form or a script's request, and its session is found when the form is read no more.
+        let shows_pages = exchange.wants_html() && recognised.is_some_and(|r| r.route.does == Action::Session);
         let style = match recognised.map(|r| (r.route.denial.as_str(), &r.preset)) {
             Some(("page", _)) => Style::Page(&self.page),
+            Some(_) if shows_pages => Style::Page(&self.page),
             Some((name, preset)) => preset.denial.get(name).map_or_else(|| self.oauth(), Style::Own),
             None if exchange.wants_html() => Style::Page(&self.page),
             None => self.oauth(),

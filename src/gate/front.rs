@@ -108,8 +108,8 @@ impl Gate {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let captures = asked.preset.issuer.path.captures_above(&asked.path);
-        let looks = captures.is_some() && held::may_be_a_page(request.headers());
-        if looks {
+        let has_sessions = asked.preset.sessions_of(&asked.path).is_some();
+        if has_sessions || (captures.is_some() && held::may_be_a_page(request.headers())) {
             let headers = request.headers_mut();
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             headers.remove(RANGE);
@@ -120,6 +120,10 @@ impl Gate {
             .spanned(traceparent, request, |request| self.upstream.relay(request))
             .await
             .map_err(super::away)?;
+        let answer = match has_sessions {
+            true => self.ask_of_sessions(&asked, answer).await?,
+            false => answer,
+        };
         let held = match held::look(answer, captures.is_some() && !is_head)
             .await
             .map_err(broken)?
@@ -140,6 +144,21 @@ impl Gate {
         acted
             .await
             .unwrap_or_else(|e| Err(Refusal::ourselves(format!("a response's task ended early: {e}"))))
+    }
+
+    /// A verdict, its record and what follows from it are not undone by a client that goes away.
+    async fn ask_of_sessions(
+        self: &Arc<Self>,
+        asked: &Asked,
+        answer: Response<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let (gate, preset, context) = (Arc::clone(self), Arc::clone(&asked.preset), asked.context.clone());
+        let acted = self
+            .tasks
+            .spawn(async move { gate.sessions(preset, context, answer).await });
+        acted
+            .await
+            .unwrap_or_else(|e| Err(Refusal::ourselves(format!("a session's task ended early: {e}"))))
     }
 
     async fn hand_over(

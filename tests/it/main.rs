@@ -41,6 +41,7 @@ mod reload;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod sessions;
 mod signups;
 #[cfg(test)]
 mod supervised;

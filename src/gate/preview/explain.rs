@@ -150,6 +150,9 @@ pub fn deed(action: Action) -> &'static str {
         Action::Tokens => {
             "it is forwarded; the tokens of the answer are held back until the interceptors were asked, then signed again"
         }
+        Action::Session => {
+            "it is forwarded; a session in the answer is held back until the interceptors were asked, and passes as it is"
+        }
         Action::Authorize => "it is forwarded, unless a rule refuses its response type or mode",
         Action::Introspect => "the token is mapped back, and the added claims are merged into the answer",
         Action::Userinfo => "the bearer token is mapped back",
@@ -230,6 +233,7 @@ fn triggers(preset: &Preset, route: &Route, grant: Option<&str>) -> Vec<(Trigger
     let triggers = match route.does {
         Action::Consult => route.trigger.into_iter().collect(),
         Action::Tokens => preset.triggers_of(grant),
+        Action::Session => vec![Trigger::PreSessionCreation],
         _ => Vec::new(),
     };
     let by = |trigger| match (route.does, grant) {

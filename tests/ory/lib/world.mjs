@@ -7,6 +7,8 @@ import http from 'node:http';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import * as jose from 'jose';
+
 import { betrayals, Canaries, filesBelow } from '../../keycloak/lib/canaries.mjs';
 import { Hooks } from '../../keycloak/lib/hooks.mjs';
 import { Hop } from '../../keycloak/lib/hop.mjs';
@@ -15,20 +17,41 @@ import { Child, freePorts, until } from '../../keycloak/lib/processes.mjs';
 import { Tollgate } from '../../keycloak/lib/tollgate.mjs';
 import { Visitor } from '../../keycloak/lib/visitor.mjs';
 import { form, send, urlencoded } from '../../keycloak/lib/wire.mjs';
+import { OtherProvider } from './other-provider.mjs';
 
 const built = join(process.env.TOLLGATE_CACHE ?? join(homedir(), '.cache/tollgate'), 'ory');
 
+/** `deny` on failure, so that a test that allows really was answered. */
 const interceptors = [
   { name: 'Signup', trigger: 'PRE_SIGNUP' },
   { name: 'Session', trigger: 'PRE_SESSION_CREATION' },
   { name: 'Invitation', trigger: 'PRE_USER_INVITATION' },
   { name: 'Machine', trigger: 'PRE_M2M_TOKEN_CREATION' },
+  { name: 'Client', trigger: 'PRE_CLIENT_REGISTRATION' },
 ];
+
+const bearerGrant = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+const responses = ['code', 'code id_token', 'id_token', 'token', 'token id_token', 'token id_token code'];
+
+/** The clients of Hydra. One half has JWTs for access tokens, the other half what Hydra has by default. */
+const clients = {
+  web: { grant_types: ['authorization_code', 'refresh_token', 'implicit'], response_types: responses },
+  opaque: { grant_types: ['authorization_code', 'refresh_token'], response_types: ['code'], access_token_strategy: 'opaque' },
+  signed: { grant_types: ['authorization_code'], response_types: ['code'], userinfo_signed_response_alg: 'RS256' },
+  robot: { grant_types: ['client_credentials', bearerGrant] },
+  'opaque-robot': { grant_types: ['client_credentials'], access_token_strategy: 'opaque' },
+};
+
+const at = (port) => `http://127.0.0.1:${port}`;
+const inline = (text) => `base64://${Buffer.from(text).toString('base64')}`;
+const ready = (url) => until(`${url} is ready`, () => send(url, { target: '/health/ready' }).then(({ status }) => status === 200, () => false), 60_000);
 
 export class World {
   canaries = new Canaries();
   rp = 'https://rp.example';
   redirect = 'https://rp.example/cb';
+  /** Whom the application logs in at Hydra. */
+  subject = 'ada@example.org';
   #secrets = {};
 
   static async open(suite) {
@@ -36,46 +59,14 @@ export class World {
     const root = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
     world.folder = join(root, suite);
     mkdirSync(world.folder, { recursive: true });
-    const [tollgate, hydra, hydraAdmin, kratos, kratosAdmin, application] = await freePorts(6);
-    const at = (port) => `http://127.0.0.1:${port}`;
-    Object.assign(world, { hydra: at(hydra), hydraAdmin: at(hydraAdmin), kratos: at(kratos), kratosAdmin: at(kratosAdmin) });
+    const [tollgate, ...ports] = await freePorts(6);
+    const [hydra, hydraAdmin, kratos, kratosAdmin, application] = ports.map(at);
+    Object.assign(world, { hydra, hydraAdmin, kratos, kratosAdmin, applicationOrigin: application });
     world.hooks = await Hooks.open();
     world.canaries.add('interceptor secret', world.hooks.secret.slice('whsec_'.length));
+    world.other = await OtherProvider.open();
     world.#application(application);
-    world.#start('hydra', 'hydra-v2.3.0', ['serve', 'all', '--dev'], {
-      dsn: 'memory',
-      serve: { public: { host: '127.0.0.1', port: hydra }, admin: { host: '127.0.0.1', port: hydraAdmin } },
-      urls: { self: { issuer: `${at(tollgate)}/` }, login: `${at(application)}/login`, consent: `${at(application)}/consent`, logout: `${at(application)}/logout` },
-      secrets: { system: [world.#secret('system')] },
-      strategies: { access_token: 'jwt' },
-    });
-    writeFileSync(join(world.folder, 'person.json'), JSON.stringify(person));
-    world.#start('kratos', 'kratos-v1.3.1', ['serve', '--dev'], {
-      version: 'v1.3.1',
-      dsn: 'memory',
-      serve: { public: { host: '127.0.0.1', port: kratos, base_url: `${at(tollgate)}/` }, admin: { host: '127.0.0.1', port: kratosAdmin, base_url: `${at(kratosAdmin)}/` } },
-      selfservice: {
-        default_browser_return_url: `${at(application)}/`,
-        methods: { password: { enabled: true }, link: { enabled: true }, code: { enabled: true } },
-        flows: {
-          registration: { enabled: true, ui_url: `${at(application)}/registration`, after: { password: { hooks: [{ hook: 'session' }] } } },
-          login: { ui_url: `${at(application)}/login` },
-          recovery: { enabled: true, ui_url: `${at(application)}/recovery` },
-        },
-      },
-      identity: { schemas: [{ id: 'default', url: `file://${join(world.folder, 'person.json')}` }] },
-      secrets: { cookie: [world.#secret('cookie')], cipher: [randomBytes(16).toString('hex')] },
-    });
-    for (const [url, path] of [[world.hydra, '/health/ready'], [world.kratos, '/health/ready']]) {
-      await until(`${url}${path}`, () => send(url, { target: path }).then(({ status }) => status === 200, () => false), 60_000);
-    }
-    for (const [client, grants] of [['web', ['authorization_code', 'refresh_token']], ['robot', ['client_credentials']]]) {
-      const made = await world.admin('POST', '/admin/clients', {
-        client_id: client, client_secret: world.#secret(client), grant_types: grants, response_types: ['code', 'code id_token'], scope: 'openid offline_access email read',
-        redirect_uris: [world.redirect], post_logout_redirect_uris: [`${world.rp}/bye`], token_endpoint_auth_method: 'client_secret_basic',
-      });
-      if (made.status !== 201) throw new Error(made.text);
-    }
+    await world.#providers(at(tollgate));
     await world.#router();
     world.hop = await Hop.open(world.upstream);
     world.tollgate = new Tollgate(join(world.folder, 'tollgate'), {
@@ -104,49 +95,99 @@ export class World {
     return `${this.origin}/`;
   }
 
-  #secret(name) {
+  secretOf(name) {
     return (this.#secrets[name] ??= this.canaries.add('secret', `canary${name}${randomBytes(12).toString('hex')}`));
   }
 
-  secretOf(name) {
-    return this.#secret(name);
+  /** Hydra and Kratos, both of which clients know by this origin. */
+  async #providers(origin) {
+    const serve = (url) => ({ host: '127.0.0.1', port: Number(new URL(url).port) });
+    this.#start('hydra', 'hydra-v2.3.0', {
+      dsn: 'memory',
+      serve: { public: serve(this.hydra), admin: serve(this.hydraAdmin) },
+      urls: { self: { issuer: `${origin}/` }, ...Object.fromEntries(['login', 'consent', 'logout'].map((page) => [page, `${this.applicationOrigin}/${page}`])) },
+      secrets: { system: [this.secretOf('system')] },
+      strategies: { access_token: 'jwt' },
+      oidc: { dynamic_client_registration: { enabled: true, default_scope: ['openid'] } },
+    });
+    const page = (name) => ({ ui_url: `${this.applicationOrigin}/${name}` });
+    const hooks = [{ hook: 'session' }];
+    writeFileSync(join(this.folder, 'person.json'), JSON.stringify(person));
+    const { privateKey } = await jose.generateKeyPair('ES256', { extractable: true });
+    const key = { ...(await jose.exportJWK(privateKey)), kid: 'sessions', alg: 'ES256', use: 'sig' };
+    this.#start('kratos', 'kratos-v1.3.1', {
+      version: 'v1.3.1',
+      dsn: 'memory',
+      serve: { public: { ...serve(this.kratos), base_url: `${origin}/` }, admin: { ...serve(this.kratosAdmin), base_url: `${this.kratosAdmin}/` } },
+      session: { whoami: { tokenizer: { templates: { app: { ttl: '10m', jwks_url: inline(JSON.stringify({ keys: [key] })) } } } } },
+      selfservice: {
+        default_browser_return_url: `${this.applicationOrigin}/`,
+        methods: {
+          ...{ password: { enabled: true }, link: { enabled: true }, code: { enabled: true } },
+          oidc: { enabled: true, config: { providers: [{ id: 'other', provider: 'generic', client_id: 'kratos', client_secret: this.secretOf('kratos'), issuer_url: this.other.url, scope: ['email'], mapper_url: inline(mapper) }] } },
+        },
+        flows: {
+          registration: { enabled: true, ...page('registration'), after: { password: { hooks }, oidc: { hooks } } },
+          login: page('login'),
+          recovery: { enabled: true, use: 'code', ...page('recovery') },
+          settings: page('settings'),
+          error: page('error'),
+        },
+      },
+      identity: { schemas: [{ id: 'default', url: `file://${join(this.folder, 'person.json')}` }] },
+      secrets: { cookie: [this.secretOf('cookie')], cipher: [randomBytes(16).toString('hex')] },
+    });
+    await Promise.all([ready(this.hydra), ready(this.kratos)]);
+    for (const [client, metadata] of Object.entries(clients)) {
+      const made = await this.admin('POST', '/admin/clients', {
+        ...{ client_id: client, client_secret: this.secretOf(client), scope: 'openid offline_access email read', token_endpoint_auth_method: 'client_secret_basic' },
+        ...{ redirect_uris: [this.redirect], post_logout_redirect_uris: [`${this.rp}/bye`], ...metadata },
+      });
+      if (made.status !== 201) throw new Error(made.text);
+    }
   }
 
-  #start(name, binary, args, config) {
+  #start(name, binary, config) {
     const file = join(this.folder, `${name}.json`);
     writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
-    this[`${name}Child`] = new Child(join(built, binary), [...args, '-c', file], { log: join(this.folder, `${name}.log.txt`) });
+    this[`${name}Child`] = new Child(join(built, binary), ['serve', ...(name === 'hydra' ? ['all'] : []), '--dev', '-c', file], { log: join(this.folder, `${name}.log.txt`), env: { SQA_OPT_OUT: 'true' } });
   }
 
   /** Logs in whoever comes, as the subject that `subject` says, and agrees to everything. */
-  #application(port) {
+  #application(origin) {
     const accept = async (kind, challenge, body) => (await this.admin('PUT', `/admin/oauth2/auth/requests/${kind}/accept?${kind}_challenge=${encodeURIComponent(challenge)}`, body)).json.redirect_to;
     this.application = http.createServer(async (request, response) => {
-      const { pathname, searchParams } = new URL(request.url, 'http://application');
+      const { pathname, searchParams } = new URL(request.url, origin);
       const kind = pathname.slice(1);
       const challenge = searchParams.get(`${kind}_challenge`);
       if (!challenge) return response.writeHead(200).end('a page of the application');
       const asked = kind === 'consent' ? (await this.admin('GET', `/admin/oauth2/auth/requests/consent?consent_challenge=${encodeURIComponent(challenge)}`)).json : {};
       const body = {
-        login: { subject: 'ada@example.org', remember: true },
-        consent: { grant_scope: asked.requested_scope, session: { id_token: { email: 'ada@example.org' } } },
+        login: { subject: this.subject, remember: true },
+        consent: { grant_scope: asked.requested_scope, session: { id_token: { email: this.subject }, access_token: { team: 'blue' } } },
         logout: undefined,
       }[kind];
-      response.writeHead(302, { location: await accept(kind, challenge, body) }).end();
+      return response.writeHead(302, { location: await accept(kind, challenge, body) }).end();
     });
-    this.application.listen(port, '127.0.0.1');
-    this.applicationOrigin = `http://127.0.0.1:${port}`;
+    this.application.listen(Number(new URL(origin).port), '127.0.0.1');
   }
 
   /** Both behind one origin, by path, as an ingress does it. */
   async #router() {
     const of = (path) => {
-      if (/^\/(self-service|sessions|schemas)\b/.test(path)) return this.kratos;
-      if (/^\/admin\/(identities|recovery)\b/.test(path)) return this.kratosAdmin;
-      return path.startsWith('/admin/') ? this.hydraAdmin : this.hydra;
+      if (/^\/+(self-service|sessions|schemas)\b/i.test(path)) return this.kratos;
+      if (/^\/+admin\/+(identities|recovery)\b/i.test(path)) return this.kratosAdmin;
+      return /^\/+admin\//i.test(path) ? this.hydraAdmin : this.hydra;
     };
-    this.router = http.createServer((request, response) => {
-      const { hostname, port } = new URL(of(decodeURIComponent(request.url.split('?')[0])));
+    const decoded = (path) => {
+      try {
+        return decodeURIComponent(path);
+      } catch {
+        return path;
+      }
+    };
+    this.router = http.createServer({ maxHeaderSize: 128 * 1024 }, (request, response) => {
+      const { hostname, port } = new URL(of(decoded(request.url.split('?')[0])));
       const onward = http.request({ hostname, port, method: request.method, path: request.url, headers: request.rawHeaders }, (answer) => {
         response.writeHead(answer.statusCode, answer.rawHeaders);
         answer.pipe(response);
@@ -156,7 +197,7 @@ export class World {
     });
     this.router.listen(0, '127.0.0.1');
     await once(this.router, 'listening');
-    this.upstream = `http://127.0.0.1:${this.router.address().port}`;
+    this.upstream = at(this.router.address().port);
   }
 
   /** The admin API of Hydra, past Tollgate. */
@@ -170,17 +211,22 @@ export class World {
     return (await send(this.kratosAdmin, { target: '/admin/identities?page_size=250' })).json.map(({ traits }) => traits.email);
   }
 
-  visitor() {
-    return new Person(this.origin, this.canaries, this.applicationOrigin);
+  /** What Kratos says of a session token, past Tollgate: 200 while it is good. */
+  async sessionStatus(token) {
+    return (await send(this.kratos, { target: '/sessions/whoami', headers: { 'X-Session-Token': token } })).status;
   }
 
-  party(clientId) {
-    return Party.of(this, clientId, { confidential: true });
+  visitor() {
+    return new Person(this.origin, this.canaries, this);
+  }
+
+  party(clientId, options = {}) {
+    return Party.of(this, clientId, { confidential: true, ...options });
   }
 
   async send(request) {
     const answer = await send(this.origin, request);
-    for (const [, name, value] of answer.text.matchAll(/"(access_token|refresh_token|id_token|session_token)"\s*:\s*"([^"]+)"/g)) this.canaries.add(name, value);
+    for (const [, name, value] of answer.text.matchAll(/"(access_token|refresh_token|id_token|session_token|tokenized)"\s*:\s*"([^"]+)"/g)) this.canaries.add(name, value);
     return answer;
   }
 
@@ -197,6 +243,13 @@ export class World {
     return tokens;
   }
 
+  /** The tokens that Hydra made since `mark`, the length of `hop.exchanges` at an earlier time. */
+  made(mark = 0) {
+    const answered = this.hop.exchanges.slice(mark).filter(({ target, status }) => target.startsWith('/oauth2/token') && status === 200);
+    return answered.map(({ answer }) => JSON.parse(answer));
+  }
+
+  /** Ends everything; which secrets are in what Tollgate wrote. */
   async close() {
     await this.tollgate?.stop();
     await Promise.all([this.hydraChild?.end(), this.kratosChild?.end()]);
@@ -205,30 +258,62 @@ export class World {
       server?.close();
     }
     this.hop?.close();
+    this.other.close();
     this.hooks.close();
+    this.canaries.gather(this.hop?.exchanges ?? []);
     const written = filesBelow(join(this.folder, 'tollgate')).filter((file) => !/certs|hook\.key$/.test(file));
     return betrayals(written, this.canaries.entries());
   }
 }
 
-/** Somebody whose browser goes to the application and back. */
+/** Somebody whose browser goes to the application, to the other provider, and back. */
 class Person extends Visitor {
-  constructor(origin, canaries, application) {
+  constructor(origin, canaries, world) {
     super(origin, canaries);
-    this.application = application;
+    this.world = world;
+  }
+
+  /** Follows redirects, elsewhere too, until one leads out of this world. */
+  async travel(answer) {
+    let current = await this.follow(answer);
+    const elsewhere = [this.world.applicationOrigin, this.world.other.url];
+    for (let hops = 0; hops < 8 && elsewhere.includes(current.location?.origin); hops += 1) {
+      const there = await send(current.location.origin, { target: current.location.pathname + current.location.search });
+      if (!there.header('location')) return current;
+      current = await this.open(there.header('location'));
+    }
+    return current;
   }
 
   async logIn(url) {
-    let answer = await this.open(url);
-    for (let hops = 0; hops < 6 && answer.location?.origin === this.application; hops += 1) {
-      const { pathname, search } = answer.location;
-      const there = await send(this.application, { target: pathname + search });
-      answer = await this.open(there.header('location'));
-    }
+    const answer = await this.travel(await this.get(url));
     if (!answer.location) throw new Error(`no way back to the client: ${answer.status} ${answer.text.slice(0, 300)}`);
     return answer.location;
   }
+
+  /** Opens a flow of Kratos: its id, its CSRF token, and the names of its fields. */
+  async flow(kind) {
+    const begun = await this.send({ target: `/self-service/${kind}/browser`, headers: { Accept: 'application/json' } });
+    return flowOf(begun.json, this.canaries);
+  }
+
+  /** Submits a flow as a browser does, or as a script does with JSON. */
+  fill(kind, flow, fields, headers = { 'Content-Type': urlencoded, Accept: 'text/html' }) {
+    const values = { csrf_token: flow.csrf, ...fields };
+    const body = headers['Content-Type'] === urlencoded ? form(values) : JSON.stringify(values);
+    return this.send({ method: 'POST', target: `/self-service/${kind}?flow=${flow.id}`, headers, body });
+  }
 }
+
+/** What has to be known of a flow to submit it. */
+export function flowOf({ id, ui }, canaries) {
+  const csrf = ui.nodes.find(({ attributes }) => attributes.name === 'csrf_token')?.attributes.value ?? '';
+  canaries.add('CSRF token', csrf);
+  return { id, csrf, fields: ui.nodes.map(({ attributes }) => attributes.name) };
+}
+
+/** `Authorization: Basic` of a client. */
+export const basic = (world, name) => `Basic ${Buffer.from(`${name}:${world.secretOf(name)}`).toString('base64')}`;
 
 const person = {
   $id: 'https://tollgate.example/person',
@@ -237,9 +322,17 @@ const person = {
   properties: {
     traits: {
       type: 'object',
-      properties: { email: { type: 'string', format: 'email', 'ory.sh/kratos': { credentials: { password: { identifier: true } }, recovery: { via: 'email' } } } },
+      properties: {
+        email: { type: 'string', format: 'email', 'ory.sh/kratos': { credentials: { password: { identifier: true } }, recovery: { via: 'email' } } },
+        name: { type: 'object', properties: { first: { type: 'string' }, last: { type: 'string' } } },
+      },
       required: ['email'],
       additionalProperties: false,
     },
   },
 };
+
+/** Jsonnet: what of the other provider's claims becomes a trait. */
+const mapper = "local claims = std.extVar('claims'); { identity: { traits: { email: claims.email } } }";
+
+export { bearerGrant };
