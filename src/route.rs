@@ -6,6 +6,7 @@ mod index;
 mod pattern;
 mod sign;
 mod source;
+mod spelling;
 
 use std::collections::BTreeMap;
 

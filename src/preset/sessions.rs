@@ -16,10 +16,10 @@ use crate::route::{self, Action, Pattern, Sources};
 pub struct Sessions {
     /// The cookies that are sessions, by their names; `*` in one stands for any text.
     pub cookies: Vec<String>,
-    /// The members of a JSON answer that are sessions, or tokens of one, wherever in it they are.
+    /// The members of a JSON answer that are sessions, wherever in it they are.
     pub members: Vec<String>,
-    /// JSON pointers to where an answer may have the session itself.
-    pub at: Vec<String>,
+    /// Where an answer may have the session itself, as a JSON pointer.
+    pub at: String,
     /// Where in a session the id of its user is, as a JSON pointer. By it a session is told from other documents.
     pub user: String,
     /// Asked, with what was found, where the answer does not have the session itself. 401 and 403 mean that it is none yet.
@@ -75,8 +75,7 @@ impl Sessions {
 
     /// The session that a document has.
     pub fn within<'d>(&self, document: &'d Value) -> Option<&'d Value> {
-        let mut places = self.at.iter().filter_map(|place| document.pointer(place));
-        places.find(|session| self.is_one(session))
+        document.pointer(&self.at).filter(|session| self.is_one(session))
     }
 
     /// Whether a document is a session.
@@ -104,7 +103,7 @@ mod tests {
 
     fn sessions() -> Sessions {
         toml::from_str(
-            "cookies = [\"session\", \"own_*\"]\nmembers = [\"session_token\"]\nat = [\"/session\", \"\"]\nuser = \"/person/id\"\nwho = \"/who\"\nheader = \"X-Session\"\nfacts = {}",
+            "cookies = [\"session\", \"own_*\"]\nmembers = [\"session_token\"]\nat = \"/session\"\nuser = \"/person/id\"\nwho = \"/who\"\nheader = \"X-Session\"\nfacts = {}",
         )
         .unwrap()
     }
@@ -147,14 +146,14 @@ mod tests {
             sessions.within(&json!({"session": session, "person": {"id": "q"}})),
             Some(&session)
         );
-        assert_eq!(sessions.within(&session), Some(&session));
+        assert_eq!(sessions.within(&session), None);
         assert_eq!(sessions.within(&json!({"session": {"id": "s"}, "ui": {}})), None);
     }
 
     #[test]
     fn a_header_that_is_none_is_told() {
         let text =
-            "cookies = []\nmembers = []\nat = []\nuser = \"/id\"\nwho = \"/who\"\nheader = \"X Session\"\nfacts = {}";
+            "cookies = []\nmembers = []\nat = \"\"\nuser = \"/id\"\nwho = \"/who\"\nheader = \"X Session\"\nfacts = {}";
         let wrong = toml::from_str::<Sessions>(text).unwrap_err();
         assert!(
             wrong.message().contains("`X Session` is no name of a header"),

@@ -206,6 +206,9 @@ fn refusal(route: &Route, asked: &Question, query: &Form) -> Option<String> {
     if route.does == Action::Refuse {
         return route.because.clone();
     }
+    if let Some(name) = asked.json.as_ref().and_then(|json| route.read_in_other_letters(json)) {
+        return Some(format!("a member of the JSON is `{name}` in other letters"));
+    }
     for (name, value) in query.iter().chain(asked.form.iter()) {
         let mut rules = route.refuse.iter();
         if let Some(rule) = rules.find(|rule| rule.parameter == name && rule.refuses(value)) {

@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 
-import * as jose from 'jose';
+import { jose } from '../../keycloak/lib/party.mjs';
 
 export class OtherProvider {
   /** Whom it logs in. */

@@ -4,10 +4,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 
-import * as jose from 'jose';
-
 import { allow, deny } from '../../keycloak/lib/hooks.mjs';
-import { headerOf, oidc } from '../../keycloak/lib/party.mjs';
+import { headerOf, jose, oidc } from '../../keycloak/lib/party.mjs';
 import { until } from '../../keycloak/lib/processes.mjs';
 import { basic, bearerGrant, World } from '../lib/world.mjs';
 
