@@ -366,7 +366,7 @@ impl Gate {
 
     fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {
         self.metrics.refused(refusal.fault().as_str());
-        // A login is a page's form or a script's request, and its session is found when the form is read no more.
+        // Pages and scripts log in at one path: who asks for a page is shown one.
         let shows_pages = exchange.wants_html() && recognised.is_some_and(|r| r.route.does == Action::Session);
         let style = match recognised.map(|r| (r.route.denial.as_str(), &r.preset)) {
             Some(("page", _)) => Style::Page(&self.page),

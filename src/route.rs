@@ -18,6 +18,7 @@ pub use self::{
     pattern::{Captures, Pattern},
     sign::{Mark, Sign},
     source::{Source, Sources},
+    spelling::read_in_other_letters,
 };
 use crate::{event::Trigger, misconfigured::Misconfigured};
 

@@ -14,7 +14,7 @@ use crate::{
     json,
     preset::{Candidate, Fit, Preset, Seen},
     refusal::Refusal,
-    route::{Action, BodyKind, Captures, Route, Rule, Source},
+    route::{self, Action, BodyKind, Captures, Route, Rule, Source},
 };
 
 /// The largest body of a recognised request, in bytes.
@@ -254,8 +254,8 @@ fn refuse_other_letters(candidates: &[Candidate], content: &Content) -> Result<(
     let Content::Json(document) = content else {
         return Ok(());
     };
-    let mut routes = candidates.iter().map(|candidate| &candidate.route);
-    match routes.find_map(|route| route.read_in_other_letters(document)) {
+    let routes = candidates.iter().map(|candidate| &*candidate.route);
+    match route::read_in_other_letters(routes, document) {
         Some(name) => Err(Refusal::client(
             StatusCode::BAD_REQUEST,
             format!("a member of the JSON is `{name}` in other letters; write it as `{name}`, once"),

@@ -10,7 +10,7 @@ use crate::{
     facts::{self, Materials},
     form::Form,
     preset::{Candidate, Fit, Preset, Seen},
-    route::{Action, BodyKind, Route, Sign},
+    route::{self, Action, BodyKind, Route, Sign},
 };
 
 /// A request that somebody asks about.
@@ -206,7 +206,12 @@ fn refusal(route: &Route, asked: &Question, query: &Form) -> Option<String> {
     if route.does == Action::Refuse {
         return route.because.clone();
     }
-    if let Some(name) = asked.json.as_ref().and_then(|json| route.read_in_other_letters(json)) {
+    let this = [route].into_iter();
+    if let Some(name) = asked
+        .json
+        .as_ref()
+        .and_then(|json| route::read_in_other_letters(this, json))
+    {
         return Some(format!("a member of the JSON is `{name}` in other letters"));
     }
     for (name, value) in query.iter().chain(asked.form.iter()) {
