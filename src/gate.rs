@@ -25,6 +25,7 @@ mod recognise;
 mod request;
 mod restore;
 mod revoke;
+mod sessions;
 mod tokens;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
@@ -264,7 +265,7 @@ impl Gate {
             Action::Discovery => Box::pin(self.discovery(exchange, recognised)).await,
             Action::Jwks => Box::pin(self.jwks(recognised)).await,
             Action::PublicKey => Box::pin(self.public_key(exchange, recognised)).await,
-            Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
+            Action::Session | Action::Restore | Action::Pass => Box::pin(self.forward(exchange, recognised)).await,
             Action::Refuse => Err(Refusal::rule(
                 "invalid_request",
                 recognised.route.because.clone().unwrap_or_default(),
@@ -367,8 +368,11 @@ impl Gate {
 
     fn refuse(&self, exchange: &Exchange, recognised: Option<&Recognised>, refusal: Refusal) -> Response<Body> {
         self.metrics.refused(refusal.fault().as_str());
+        // Pages and scripts log in at one path: who asks for a page is shown one.
+        let shows_pages = exchange.wants_html() && recognised.is_some_and(|r| r.route.does == Action::Session);
         let style = match recognised.map(|r| (r.route.denial.as_str(), &r.preset)) {
             Some(("page", _)) => Style::Page(&self.page),
+            Some(_) if shows_pages => Style::Page(&self.page),
             Some((name, preset)) => preset.denial.get(name).map_or_else(|| self.oauth(), Style::Own),
             None if exchange.wants_html() => Style::Page(&self.page),
             None => self.oauth(),

@@ -5,6 +5,7 @@ mod file;
 mod fit;
 mod overlap;
 mod routes;
+mod sessions;
 mod suspicion;
 mod way;
 mod written;
@@ -20,12 +21,13 @@ pub use self::{
     fit::{Candidate, Fit, Seen},
     overlap::{Overlap, Verdict},
     routes::Routes,
+    sessions::Sessions,
     suspicion::{Looks, Traits},
     way::{Area, Fate, Need, Outcome, Way},
 };
 use crate::{
     misconfigured::Misconfigured,
-    route::{Group, Pattern, Route, Sign},
+    route::{Action, Group, Pattern, Route, Sign},
 };
 
 /// The presets built into the binary, name and TOML text: the files of `presets/`, as the build script lists them.
@@ -56,6 +58,8 @@ pub struct Preset {
     pub denial: BTreeMap<String, Denial>,
     /// The admin API, for the operator's service account; absent where nothing can be done with one.
     pub accounts: Option<Accounts>,
+    /// Sessions of the provider's own, for routes with `does = "session"`.
+    pub sessions: Option<Sessions>,
     /// What several routes share, by the name that they `use`.
     pub groups: BTreeMap<String, Group>,
     /// Paths on which `Upgrade: websocket` is let through (RFC 6455).
@@ -213,6 +217,7 @@ impl Preset {
             .chain(self.learn.values_mut().map(|l| &mut l.path))
             .chain(&mut self.websockets)
             .chain(self.accounts.iter_mut().flat_map(Accounts::paths))
+            .chain(self.sessions.iter_mut().flat_map(Sessions::paths))
             .for_each(put);
         self
     }
@@ -289,6 +294,13 @@ impl Preset {
                 Misconfigured::new("denial", format!("there is no denial `{}`", route.denial))
                     .hint(format!("this preset has {}", known.join(", "))),
             );
+        }
+        if route.does == Action::Session && self.sessions.is_none() {
+            return Err(Misconfigured::new(
+                "does",
+                "this preset does not say how its provider's own sessions are found",
+            )
+            .hint("a preset of your own can, with `[sessions]`"));
         }
         if let Some(unknown) = route.groups.iter().find(|name| !self.groups.contains_key(*name)) {
             return Err(Misconfigured::new(

@@ -6,6 +6,7 @@ mod index;
 mod pattern;
 mod sign;
 mod source;
+mod spelling;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ pub use self::{
     pattern::{Captures, Pattern},
     sign::{Mark, Sign},
     source::{Source, Sources},
+    spelling::read_in_other_letters,
 };
 use crate::{event::Trigger, misconfigured::Misconfigured};
 
@@ -94,6 +96,8 @@ pub enum Action {
     Consult,
     /// Forward, hold the tokens of the answer back, ask, re-sign (RFC 6749 §5.1).
     Tokens,
+    /// Forward, and ask about a session of the provider's own in the answer before the client has it; `[sessions]` says how one is found.
+    Session,
     /// Forward unless a rule refuses a parameter; looks into request objects too (RFC 9101).
     Authorize,
     /// Map `token` back, forward, and merge the added claims into the answer (RFC 7662).
@@ -252,7 +256,7 @@ pub fn fill(template: &Value, message: &str) -> Value {
 }
 
 /// Whether a value is this text, in which each `*` stands for any text.
-fn glob(pattern: &str, value: &str) -> bool {
+pub(crate) fn glob(pattern: &str, value: &str) -> bool {
     let Some((prefix, rest)) = pattern.split_once('*') else {
         return pattern == value;
     };

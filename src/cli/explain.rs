@@ -193,7 +193,7 @@ fn describe(config: &Config, preset: &Preset, found: &Found, out: &mut impl Writ
         writeln!(out, "trigger       {}{}", asking.event.trigger, asking.by)?;
         asked::list(config, &asking.event, out)?;
     }
-    if matches!(route.does, Action::Consult | Action::Tokens) {
+    if matches!(route.does, Action::Consult | Action::Tokens | Action::Session) {
         writeln!(out, "a denial is   {}", denial(route, config.denial.status))?;
     }
     Ok(Outcome::Well)

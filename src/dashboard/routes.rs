@@ -285,7 +285,7 @@ fn describe(behind: &Behind, found: &Found, steps: &mut Vec<Step>) {
             steps.push(Step::new("off", "nobody is asked", "no interceptor has this trigger"));
         }
     }
-    if matches!(route.does, Action::Consult | Action::Tokens) {
+    if matches!(route.does, Action::Consult | Action::Tokens | Action::Session) {
         steps.push(Step::new("stop", "a denial is", denial(route, behind.gate.denied())));
     }
 }

@@ -106,9 +106,10 @@ impl Gate {
         asked: Option<Asked>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, Refusal> {
-        let captures = preset.issuer.path.captures_above(exchange.target.path());
-        let looks = captures.is_some() && held::may_be_a_page(request.headers());
-        if looks {
+        let path = exchange.target.path();
+        let captures = preset.issuer.path.captures_above(path);
+        let has_sessions = preset.sessions_of(path).is_some();
+        if has_sessions || (captures.is_some() && held::may_be_a_page(request.headers())) {
             let headers = request.headers_mut();
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             headers.remove(RANGE);
@@ -119,10 +120,15 @@ impl Gate {
             Some(_) => exchange.arrival.trace.traceparent(),
             None => "",
         };
+        let asked = asked.or_else(|| has_sessions.then(|| self.asked(exchange, preset, None)));
         let answer = self
             .spanned(traceparent, request, |request| self.upstream.relay(request))
             .await
             .map_err(super::away)?;
+        let answer = match &asked {
+            Some(asked) if has_sessions => self.ask_of_sessions(asked, answer).await?,
+            _ => answer,
+        };
         let held = match held::look(answer, captures.is_some() && !is_head)
             .await
             .map_err(broken)?
@@ -145,6 +151,22 @@ impl Gate {
         acted
             .await
             .unwrap_or_else(|e| Err(Refusal::ourselves(format!("a response's task ended early: {e}"))))
+    }
+
+    /// A verdict, its record and what follows from it are not undone by a client that goes away.
+    async fn ask_of_sessions(
+        self: &Arc<Self>,
+        asked: &Asked,
+        answer: Response<Body>,
+    ) -> Result<Response<Body>, Refusal> {
+        let (gate, preset, context) = (Arc::clone(self), Arc::clone(&asked.preset), asked.context.clone());
+        let acted = self
+            .room
+            .tasks
+            .spawn(async move { gate.sessions(preset, context, answer).await });
+        acted
+            .await
+            .unwrap_or_else(|e| Err(Refusal::ourselves(format!("a session's task ended early: {e}"))))
     }
 
     async fn hand_over(

@@ -148,7 +148,7 @@ impl Place<'_> {
             Recognition::None(_) => (&places.requests, false),
             Recognition::Found(found) => (
                 &places.requests,
-                matches!(found.route.does, Action::Consult | Action::Tokens),
+                matches!(found.route.does, Action::Consult | Action::Tokens | Action::Session),
             ),
         };
         let request = Arc::clone(request).try_acquire_owned().map_err(|_| {

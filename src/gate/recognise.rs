@@ -14,7 +14,7 @@ use crate::{
     json,
     preset::{Candidate, Fit, Preset, Seen},
     refusal::Refusal,
-    route::{Action, BodyKind, Captures, Route, Rule, Source},
+    route::{self, Action, BodyKind, Captures, Route, Rule, Source},
 };
 
 /// The largest body of a recognised request, in bytes.
@@ -102,6 +102,7 @@ impl Gate {
         };
         let query = Form::query(exchange.target.query().unwrap_or_default()).map_err(unreadable)?;
 
+        refuse_other_letters(&candidates, &content)?;
         let mut found = None;
         for candidate in candidates {
             if self.has_a_sign(&preset, &candidate, &query, &content).await {
@@ -245,6 +246,21 @@ fn media_type(kind: BodyKind) -> &'static str {
         BodyKind::Multipart => "multipart/form-data",
         BodyKind::Json => "application/json",
         BodyKind::Empty => "no body",
+    }
+}
+
+/// Whoever matches the names of members without regard to case reads more than we do, and may find another route in it.
+fn refuse_other_letters(candidates: &[Candidate], content: &Content) -> Result<(), Refusal> {
+    let Content::Json(document) = content else {
+        return Ok(());
+    };
+    let routes = candidates.iter().map(|candidate| &*candidate.route);
+    match route::read_in_other_letters(routes, document) {
+        Some(name) => Err(Refusal::client(
+            StatusCode::BAD_REQUEST,
+            format!("a member of the JSON is `{name}` in other letters; write it as `{name}`, once"),
+        )),
+        None => Ok(()),
     }
 }
 

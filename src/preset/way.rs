@@ -51,6 +51,8 @@ pub enum Area {
     ClientRegistration,
     /// Grants, and what a token endpoint can be asked for besides.
     TokenEndpoint,
+    /// Sessions of the provider's own, beside OpenID Connect.
+    Sessions,
     /// Authorization requests, and tokens that leave through the browser.
     FrontChannel,
     /// Where tokens travel back, and what the provider says of them.
@@ -69,6 +71,8 @@ pub enum Outcome {
     AskedBefore,
     /// Interceptors are asked before the client sees the tokens, which are signed again.
     AskedAfter,
+    /// Interceptors are asked before the client has the session, which stays as the upstream made it.
+    AskedOfSession,
     /// Verified and signed again; nobody is asked.
     SignedAgain,
     /// Re-signed tokens are replaced by the upstream's.
@@ -170,6 +174,7 @@ impl Route {
             (Some(Trigger::PreUserInvitation), _) => Area::Invitation,
             (Some(Trigger::PreClientRegistration), _) => Area::ClientRegistration,
             (_, Action::Tokens | Action::Consult) => Area::TokenEndpoint,
+            (_, Action::Session) => Area::Sessions,
             (_, Action::Authorize) => Area::FrontChannel,
             (_, Action::Introspect | Action::Userinfo | Action::Restore) => Area::TokensBack,
             (_, Action::Discovery | Action::Jwks | Action::PublicKey) => Area::Metadata,
@@ -184,6 +189,7 @@ impl Action {
         match self {
             Self::Consult => Outcome::AskedBefore,
             Self::Tokens => Outcome::AskedAfter,
+            Self::Session => Outcome::AskedOfSession,
             Self::Authorize => Outcome::Checked,
             Self::Introspect | Self::Userinfo | Self::Restore => Outcome::MappedBack,
             Self::Discovery | Self::Jwks | Self::PublicKey => Outcome::Corrected,
@@ -201,6 +207,7 @@ impl Area {
             Self::Invitation => "Invitations, and accounts made for others",
             Self::ClientRegistration => "Clients that register themselves",
             Self::TokenEndpoint => "The token endpoint",
+            Self::Sessions => "Sessions of the provider's own",
             Self::FrontChannel => "Authorization requests and the front channel",
             Self::TokensBack => "Tokens that travel back, and what is said of them",
             Self::Metadata => "Keys and metadata",
@@ -215,6 +222,7 @@ impl Outcome {
         match self {
             Self::AskedBefore => "asked before",
             Self::AskedAfter => "asked after, signed again",
+            Self::AskedOfSession => "asked after",
             Self::SignedAgain => "verified, signed again",
             Self::MappedBack => "mapped back",
             Self::Checked => "checked, then passes",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 
-use super::{Accounts, Console, Denial, Issuer, Learn, Outcome, Preset, Way};
+use super::{Accounts, Console, Denial, Issuer, Learn, Outcome, Preset, Sessions, Way};
 use crate::{
     misconfigured::Misconfigured,
     route::{Group, Pattern, Route},
@@ -42,6 +42,8 @@ pub(super) struct Written {
     denial: BTreeMap<String, Denial>,
     #[serde(default)]
     accounts: Option<Accounts>,
+    #[serde(default)]
+    sessions: Option<Sessions>,
     #[serde(default, rename = "group")]
     groups: BTreeMap<String, Group>,
     #[serde(default)]
@@ -104,6 +106,7 @@ impl Written {
             learn,
             denial,
             accounts: self.accounts,
+            sessions: self.sessions.or_else(|| base?.sessions.clone()),
             groups,
             websockets: self.websockets,
             routes: routes.into(),

@@ -43,6 +43,7 @@ mod replicas;
 #[cfg(test)]
 mod rotation;
 #[cfg(test)]
+mod sessions;
 mod signups;
 #[cfg(test)]
 mod supervised;

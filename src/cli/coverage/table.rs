@@ -50,6 +50,7 @@ pub(super) fn write(preset: &Preset, in_force: impl Fn(&Route) -> bool, out: &mu
 fn of_route(preset: &Preset, route: &Route, in_force: bool) -> Line {
     let triggers = match route.does {
         Action::Tokens => preset.triggers_of(None),
+        Action::Session => vec![Trigger::PreSessionCreation],
         _ => route.trigger.into_iter().collect(),
     };
     let condition = match (route.trigger, route.protocol) {

@@ -10,7 +10,7 @@ use crate::{
     facts::{self, Materials},
     form::Form,
     preset::{Candidate, Fit, Preset, Seen},
-    route::{Action, BodyKind, Route, Sign},
+    route::{self, Action, BodyKind, Route, Sign},
 };
 
 /// A request that somebody asks about.
@@ -150,6 +150,9 @@ pub fn deed(action: Action) -> &'static str {
         Action::Tokens => {
             "it is forwarded; the tokens of the answer are held back until the interceptors were asked, then signed again"
         }
+        Action::Session => {
+            "it is forwarded; a session in the answer is held back until the interceptors were asked, and passes as it is"
+        }
         Action::Authorize => "it is forwarded, unless a rule refuses its response type or mode",
         Action::Introspect => "the token is mapped back, and the added claims are merged into the answer",
         Action::Userinfo => "the bearer token is mapped back",
@@ -203,6 +206,14 @@ fn refusal(route: &Route, asked: &Question, query: &Form) -> Option<String> {
     if route.does == Action::Refuse {
         return route.because.clone();
     }
+    let this = [route].into_iter();
+    if let Some(name) = asked
+        .json
+        .as_ref()
+        .and_then(|json| route::read_in_other_letters(this, json))
+    {
+        return Some(format!("a member of the JSON is `{name}` in other letters"));
+    }
     for (name, value) in query.iter().chain(asked.form.iter()) {
         let mut rules = route.refuse.iter();
         if let Some(rule) = rules.find(|rule| rule.parameter == name && rule.refuses(value)) {
@@ -230,6 +241,7 @@ fn triggers(preset: &Preset, route: &Route, grant: Option<&str>) -> Vec<(Trigger
     let triggers = match route.does {
         Action::Consult => route.trigger.into_iter().collect(),
         Action::Tokens => preset.triggers_of(grant),
+        Action::Session => vec![Trigger::PreSessionCreation],
         _ => Vec::new(),
     };
     let by = |trigger| match (route.does, grant) {

@@ -51,6 +51,19 @@ fn a_lightweight_access_token_is_accepted() {
 }
 
 #[test]
+fn an_access_token_may_be_for_nobody_in_particular() {
+    let algorithm = Algorithm::ES256;
+    let mut claims = access_claims();
+    claims.insert("aud".into(), json!([]));
+    accepted(
+        algorithm,
+        &header(&world().upstream, algorithm),
+        &claims,
+        &EXPECTED_ACCESS,
+    );
+}
+
+#[test]
 fn several_audiences_are_accepted_where_the_client_is_one_and_authorized() {
     let algorithm = Algorithm::ES256;
     let mut claims = id_claims(algorithm);

@@ -179,7 +179,9 @@ impl<'a> Claims<'a> {
         match self.0.get("aud") {
             None => Ok(None),
             Some(Value::String(one)) => Ok(Some(vec![one])),
-            Some(Value::Array(several)) if !several.is_empty() => several
+            // Some providers write so that an access token is for nobody in particular; what must have an audience has none.
+            Some(Value::Array(several)) if several.is_empty() => Ok(None),
+            Some(Value::Array(several)) => several
                 .iter()
                 .map(|audience| audience.as_str().ok_or(wrong.clone()))
                 .collect::<Result<_, _>>()

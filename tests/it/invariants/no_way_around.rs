@@ -54,6 +54,11 @@ async fn an_invitation_in_any_json_is_consulted_or_refused() {
         .collect();
     for (why, content_type, body) in [
         (
+            "in other letters",
+            "application/json",
+            b"{\"email\":\"a@example.com\",\"EMAIL\":\"eve@example.com\"}".to_vec(),
+        ),
+        (
             "twice",
             "application/json",
             b"{\"email\":\"a@example.com\",\"email\":\"eve@example.com\"}".to_vec(),

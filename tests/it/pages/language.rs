@@ -5,7 +5,7 @@ use std::{fmt::Write, fs};
 use super::is_up_to_date;
 
 /// A type, the file that it is in, and its chapter.
-const CHAPTERS: [(&str, &str, &str, &str); 21] = [
+const CHAPTERS: [(&str, &str, &str, &str); 22] = [
     (
         "src/route.rs",
         "Route",
@@ -97,6 +97,12 @@ const CHAPTERS: [(&str, &str, &str, &str); 21] = [
         "Membership",
         "`[accounts.membership]`",
         "How an account becomes a member of an organization.",
+    ),
+    (
+        "src/preset/sessions.rs",
+        "Sessions",
+        "`[sessions]`",
+        "Sessions of the provider's own, beside OpenID Connect, for routes with `does = \"session\"`.",
     ),
     ("src/preset/accounts.rs", "Call", "A call", "One call of the admin API."),
     (

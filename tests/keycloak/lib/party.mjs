@@ -93,4 +93,4 @@ export class Party {
   }
 }
 
-export { oidc };
+export { jose, oidc };

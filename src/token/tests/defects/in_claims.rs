@@ -27,7 +27,6 @@ impl Sound {
             json!({"iat": NOW + 600}),
             json!({"iat": "0"}),
             json!({"aud": 1}),
-            json!({"aud": []}),
             json!({"aud": [CLIENT, 1]}),
             json!({"aud": {"web": true}}),
             json!({"aud": null}),
@@ -40,6 +39,7 @@ impl Sound {
         let mut missing = vec!["iss", "exp"];
         if self.is_id() {
             edits.extend([
+                json!({"aud": []}),
                 json!({"aud": "another"}),
                 json!({"aud": ["another"]}),
                 json!({"aud": ""}),
