@@ -119,7 +119,7 @@ impl Gate {
     fn end_later(self: &Arc<Self>, preset: &Arc<Preset>, event: Event, token: Option<&str>) {
         let Some(token) = token.map(str::to_owned) else { return };
         let (gate, preset) = (Arc::clone(self), Arc::clone(preset));
-        self.tasks.spawn(async move {
+        self.room.tasks.spawn(async move {
             let outcome = gate.end(&preset, &token).await;
             let request_id = &event.context.request_id;
             if let Err(why) = &outcome {
