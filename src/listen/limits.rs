@@ -137,7 +137,7 @@ impl Drop for Place {
     }
 }
 
-const REST_AFTER: Duration = Duration::from_secs(1);
+const REST_AFTER: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
