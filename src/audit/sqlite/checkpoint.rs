@@ -39,6 +39,8 @@ impl Checkpoints {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::ZERO)?;
         connection.execute_batch(super::PRAGMAS)?;
+        // Has it open the log now: one that is deleted later must not be made anew by it, or the writer would not notice.
+        super::identity(&connection)?;
         let (wanted, queue) = sync_channel(1);
         let caught_up = Arc::new(AtomicBool::new(false));
         let says = Arc::clone(&caught_up);
