@@ -5,8 +5,9 @@ import { join } from 'node:path';
 
 import { send } from './wire.mjs';
 
-/** Pages of the log, and records, that are looked at most. */
-const most = { pages: 40, records: 250 };
+/** Pages of the log, and records, that are looked at most; and at another replica's, which has the same ones. */
+const whole = { pages: 40, records: 250 };
+export const again = { pages: 1, records: 10 };
 
 /** Where the dashboard is, by the last start that a process tells of in its log; undefined where there was none. */
 export function dashboardOf({ log, begins }) {
@@ -15,7 +16,7 @@ export function dashboardOf({ log, begins }) {
 }
 
 /** Saves what a dashboard shows in `folder`/dashboard, and says how many answers that are. */
-export async function saveDashboard(origin, folder) {
+export async function saveDashboard(origin, folder, most = whole) {
   const into = join(folder, 'dashboard');
   mkdirSync(into, { recursive: true });
   let saved = 0;
@@ -42,14 +43,14 @@ export async function saveDashboard(origin, folder) {
   const records = [];
   for (let target = '/log', page = 0; target && page < most.pages; page += 1) {
     const text = await see(target, `log-${page}.html`);
-    records.push(...links(text, /href="\/log\/(\d+)"/g));
+    records.push(...links(text, /href="\/log\/([\d.]+)"/g));
     [target] = links(text, /id="older"[^>]*href="([^"]+)"/g);
   }
   // The newest, and as many of the others, evenly.
   const some = records.filter((_, index) => index < most.records / 2 || index % Math.ceil((2 * records.length) / most.records) === 0);
   for (const [index, seq] of some.entries()) {
     const text = await see(`/log/${seq}`, `record-${seq}.html`);
-    const [trial] = links(text, /href="(\/interceptors\/[^"]+\/test\?record=\d+)"/g);
+    const [trial] = links(text, /href="(\/interceptors\/[^"]+\/test\?record=[\d.]+)"/g);
     if (trial && index < 20) await see(trial, `record-${seq}-test.html`);
   }
   const [, csrf] = readFileSync(join(into, 'routes.txt'), 'utf8').match(/name="csrf" value="([^"]+)"/) ?? [];

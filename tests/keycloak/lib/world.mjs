@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 import { realmName, secretOf } from '../realm.mjs';
 import { Canaries } from './canaries.mjs';
-import { dashboardOf, saveDashboard } from './dashboard.mjs';
+import { again, dashboardOf, saveDashboard } from './dashboard.mjs';
 import { Hooks } from './hooks.mjs';
 import { Hop } from './hop.mjs';
 import { Keycloak } from './keycloak.mjs';
@@ -136,9 +136,9 @@ export class World {
     if (tollgate.children.length && !tollgate.isRunning) await tollgate.start().catch(() => undefined);
     const running = tollgate.children.filter((child) => child.running);
     for (const [index, child] of running.entries()) {
-      const folder = index === 0 ? this.folder : join(this.folder, `replica-${index + 1}`);
       const dashboard = dashboardOf(child);
-      if (dashboard) await saveDashboard(dashboard, folder);
+      if (dashboard && index === 0) await saveDashboard(dashboard, this.folder);
+      else if (dashboard) await saveDashboard(dashboard, join(this.folder, `replica-${index + 1}`), again);
     }
     await tollgate.stop();
     this.canaries.gather(this.hop.exchanges);

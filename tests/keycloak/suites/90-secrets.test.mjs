@@ -30,8 +30,8 @@ test('the dashboards of all suites are there: metrics, the live list, exports, r
     assert.deepEqual(missing, [], file);
   }
   for (const name of looked) assert.match(readFileSync(join(root, name, 'dashboard', 'metrics.txt'), 'utf8'), /^tollgate_consults_total/m, name);
-  assert.ok(written.some((file) => /\/dashboard\/record-\d+\.html$/.test(file)));
-  assert.ok(written.some((file) => /\/dashboard\/record-\d+-test\.html$/.test(file)));
+  assert.ok(written.some((file) => /\/dashboard\/record-[\d.]+\.html$/.test(file)));
+  assert.ok(written.some((file) => /\/dashboard\/record-[\d.]+-test\.html$/.test(file)));
 });
 
 test('no secret in the audit databases, the logs, the events, the metrics and the dashboards', (t) => {
