@@ -42,6 +42,7 @@ mod reload;
 mod rotation;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
 mod signups;
 #[cfg(test)]
 mod supervised;
