@@ -44,6 +44,7 @@ mod replicas;
 mod rotation;
 #[cfg(test)]
 mod sessions;
+#[cfg(test)]
 mod signups;
 #[cfg(test)]
 mod supervised;

@@ -42,7 +42,7 @@ const clients = {
 
 const at = (port) => `http://127.0.0.1:${port}`;
 const inline = (text) => `base64://${Buffer.from(text).toString('base64')}`;
-const ready = (url) => until(`${url} is ready`, () => send(url, { target: '/health/ready' }).then(({ status }) => status === 200, () => false), 180_000);
+const ready = (url, target = '/health/ready') => until(`${url} is ready`, () => send(url, { target }).then(({ status }) => status === 200, () => false), 180_000);
 
 export class World {
   canaries = new Canaries();
@@ -138,8 +138,7 @@ export class World {
     });
     await Promise.all([ready(this.hydra), ready(this.kratos)]);
     // Hydra makes its keys, RSA of 4096 bits, when somebody asks for them.
-    const keys = await send(this.hydra, { target: '/.well-known/jwks.json', deadline: 180_000 });
-    if (keys.status !== 200) throw new Error(keys.text);
+    await ready(this.hydra, '/.well-known/jwks.json');
     for (const [client, metadata] of Object.entries(clients)) {
       const made = await this.admin('POST', '/admin/clients', {
         ...{ client_id: client, client_secret: this.secretOf(client), scope: 'openid offline_access email read', token_endpoint_auth_method: 'client_secret_basic' },

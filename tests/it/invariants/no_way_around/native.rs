@@ -126,7 +126,7 @@ async fn to_no_rest_interface() {
         ("POST", "/realms/tg/scim/v2/Users"),
         ("GET", "/nobody/knows/this"),
     ] {
-        let body = json!({"userName": "guest", "email": "guest@example.com"});
+        let body = json!({"email": "guest@example.com"});
         let answer = idp.call(method, path).bearer(&native).json(&body).send().await;
         assert_eq!(answer.status, 401, "{method} {path}: {answer:?}");
         assert!(idp.stub.at(path).is_empty(), "{method} {path}");

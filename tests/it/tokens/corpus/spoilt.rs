@@ -98,7 +98,6 @@ impl Sound<'_> {
             json!({"iat": now + 600}),
             json!({"iat": "0"}),
             json!({"aud": 1}),
-            json!({"aud": []}),
             json!({"aud": ["web", 1]}),
             json!({"aud": null}),
             json!({"sub": 1}),
@@ -109,6 +108,7 @@ impl Sound<'_> {
         let mut missing = vec!["iss", "exp"];
         if self.is_id {
             edits.extend([
+                json!({"aud": []}),
                 json!({"aud": "another"}),
                 json!({"aud": ["web", "another"], "azp": "another"}),
                 json!({"sub": ""}),
