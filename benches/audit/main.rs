@@ -3,6 +3,7 @@
 //! A folder that is named is kept, and its store used as it is when it has one already.
 
 mod entries;
+mod indexes;
 mod pages;
 mod queries;
 mod text_index;
@@ -63,10 +64,12 @@ fn settings() -> Settings {
 }
 
 /// Thirty days of records, through the writer that decisions go through. All of a minute are written at once, and where figures are kept by the
-/// minute, with that minute's time; before that, many minutes wait in a row, so that the disk is waited for seldom.
+/// minute, with that minute's time; before that, many minutes wait in a row, so that the disk is waited for seldom. Indexes are made when all are there.
 async fn fill(folder: &Path, count: u64) -> Outcome {
     let begin = Timestamp::now() - Duration::from_secs(MINUTES * 60);
     let clock = Clock::fixed(begin);
+    Audit::open(&settings(), folder, clock.clone())?.close().await;
+    let indexes = indexes::take_away(folder)?;
     let audit = Audit::open(&settings(), folder, clock.clone())?;
     let started = Instant::now();
     let mut under_way = VecDeque::new();
@@ -88,6 +91,7 @@ async fn fill(folder: &Path, count: u64) -> Outcome {
         written(call).await?;
     }
     audit.close().await;
+    indexes::make(folder, &indexes)?;
     let took = started.elapsed();
     let bytes = std::fs::metadata(folder.join("audit.db"))?.len();
     println!(
