@@ -1,6 +1,6 @@
 //! The upstreams of a file: each by itself, all of them together, and what may not be between them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use http::uri::Authority;
 use jiff::Timestamp;
@@ -92,8 +92,12 @@ impl Config {
                 .map(|key| ("keys", "signs with a key", key.kid))
                 .chain(sealing.map(|key| ("capsule_secret", "seals with the secret", key.id)))
                 .collect();
+            // Once for each folder and each secret, however many keys are in it.
+            let mut said = HashSet::new();
             for (key, does, id) in &own {
-                let Some(other) = taken.get(id) else { continue };
+                let Some(other) = taken.get(id).filter(|_| said.insert(*key)) else {
+                    continue;
+                };
                 let wrong = Misconfigured::new(
                     format!("tokens.{key}"),
                     format!("the upstream `{name}` {does} of `{other}`, so tokens of one would count at the other"),
