@@ -8,30 +8,26 @@ mod family;
 mod held;
 mod named;
 mod own;
+mod process;
 mod sinks;
 mod words;
 
 use std::{
-    collections::{BTreeMap, HashMap, btree_map::Entry},
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use prometheus::{Histogram, IntGauge, IntGaugeVec, Registry, TextEncoder, proto::MetricFamily};
+use prometheus::TextEncoder;
 
 pub use self::family::{Family, Kind, Label, Values};
 pub use self::held::Held;
 pub use self::words::{decider, decision};
 use self::{
     catalogue as the,
-    family::Tally,
     named::Named,
     own::Own,
-    sinks::{OfSink, of_sinks},
+    process::Process,
     words::{FAMILIES, TRIGGERS},
 };
 use crate::{
@@ -72,72 +68,10 @@ pub struct Metrics {
     named: Arc<Named>,
 }
 
-/// What a process has once.
-struct Process {
-    registry: Registry,
-    /// What is counted for each upstream, by its name.
-    upstreams: Mutex<BTreeMap<Option<String>, Arc<Own>>>,
-    config: IntGaugeVec,
-    reloads: Tally,
-    reload_refused: IntGauge,
-    config_applied: IntGauge,
-    in_flight: IntGauge,
-    misdirected: Tally,
-    shed: Tally,
-    audit_queue: IntGauge,
-    audit_records: Tally,
-    audit_failures: Tally,
-    audit_commit_duration: Histogram,
-    audit_failing: IntGauge,
-    spooled_records: IntGauge,
-    spooled_bytes: IntGauge,
-    spooled_since: IntGauge,
-    /// The number of the audit's last record.
-    audit_head: AtomicU64,
-    sinks: HashMap<String, OfSink>,
-    connections: IntGauge,
-    accepted: Tally,
-    handshakes: Tally,
-    exports: Tally,
-    spans_dropped: Tally,
-}
-
 impl Metrics {
     /// Makes every series that there will be, those of other upstreams left out.
     pub fn new(known: &Known<'_>) -> Self {
-        let registry = Registry::new();
-        let all = &registry;
-        let version = [env!("CARGO_PKG_VERSION")];
-        the::BUILD.gauges(all).with_label_values(&version).set(1);
-        let process = Process {
-            upstreams: Mutex::default(),
-            config: the::CONFIG.gauges(all),
-            reloads: the::RELOADS.tally(all),
-            reload_refused: the::RELOAD_REFUSED.gauge(all),
-            config_applied: the::CONFIG_APPLIED.gauge(all),
-            in_flight: the::IN_FLIGHT.gauge(all),
-            misdirected: the::MISDIRECTED.tally(all),
-            shed: the::SHED.tally(all),
-            audit_queue: the::AUDIT_QUEUE.gauge(all),
-            audit_records: the::AUDIT_RECORDS.tally(all),
-            audit_failures: the::AUDIT_FAILURES.tally(all),
-            audit_commit_duration: the::AUDIT_COMMIT_DURATION
-                .histograms(all)
-                .with_label_values::<&str>(&[]),
-            audit_failing: the::AUDIT_FAILING.gauge(all),
-            spooled_records: the::SPOOLED_RECORDS.gauge(all),
-            spooled_bytes: the::SPOOLED_BYTES.gauge(all),
-            spooled_since: the::SPOOLED_SINCE.gauge(all),
-            audit_head: AtomicU64::new(0),
-            sinks: of_sinks(all, &known.sinks),
-            connections: the::CONNECTIONS.gauge(all),
-            accepted: the::ACCEPTED.tally(all),
-            handshakes: the::HANDSHAKES.tally(all),
-            exports: the::EXPORTS.tally(all),
-            spans_dropped: the::SPANS_DROPPED.tally(all),
-            registry,
-        };
-        Self::within(Arc::new(process), known)
+        Self::within(Arc::new(Process::new(&known.sinks)), known)
     }
 
     /// For another upstream of the same process, or for the next configuration: everything goes on counting, and what is named anew
@@ -416,29 +350,6 @@ impl Metrics {
             .key_next
             .with_label_values(&[family])
             .set(next.unwrap_or_default());
-    }
-}
-
-impl Process {
-    fn upstreams(&self) -> MutexGuard<'_, BTreeMap<Option<String>, Arc<Own>>> {
-        self.upstreams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The families of the process and of all upstreams, each once.
-    fn gather(&self) -> Vec<MetricFamily> {
-        let mut families: BTreeMap<String, MetricFamily> = BTreeMap::new();
-        let own: Vec<_> = self
-            .upstreams()
-            .values()
-            .flat_map(|own| own.registry.gather())
-            .collect();
-        for mut family in self.registry.gather().into_iter().chain(own) {
-            match families.entry(family.name().to_owned()) {
-                Entry::Occupied(mut known) => known.get_mut().mut_metric().append(family.mut_metric()),
-                Entry::Vacant(place) => drop(place.insert(family)),
-            }
-        }
-        families.into_values().collect()
     }
 }
 

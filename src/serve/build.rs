@@ -68,18 +68,14 @@ impl Predecessor<'_> {
 /// All parts of the gates, or all that is wrong with their settings. What did not change since the configuration before is used on.
 pub(super) fn build(config: &Config, clock: Clock, before: Option<&Before>) -> Result<Arc<Gates>, ConfigErrors> {
     let mut errors = Vec::new();
-    let mut presets = Vec::new();
-    for one in config.each() {
-        let preset = one.preset().map_err(|wrong| vec![wrong]);
-        presets.push(keep(&mut errors, one, preset));
-    }
     let mut metrics = before.map(|before| before.gates.first().metrics.clone());
     let mut drafts = Vec::new();
-    for (one, preset) in config.each().zip(presets) {
-        let Some(preset) = preset else { continue };
-        let own = counted(one, &preset, metrics.as_ref());
+    for one in config.each() {
+        let preset = keep(&mut errors, one, one.preset().map_err(|wrong| vec![wrong]));
+        let own = counted(one, preset.as_ref(), metrics.as_ref());
         metrics.get_or_insert_with(|| own.clone());
         let predecessor = before.and_then(|before| before.of(one));
+        // Without its preset, too: everything that is wrong is said at once.
         let draft = Draft::build(one, preset, own, &clock, predecessor);
         drafts.extend(keep(&mut errors, one, draft));
     }
@@ -169,7 +165,7 @@ struct Draft<'b, 'c> {
 impl<'b, 'c> Draft<'b, 'c> {
     fn build(
         config: &'c Config,
-        preset: Preset,
+        preset: Option<Preset>,
         metrics: Metrics,
         clock: &Clock,
         before: Option<Predecessor<'b>>,
@@ -188,8 +184,8 @@ impl<'b, 'c> Draft<'b, 'c> {
         };
         let upstream = found(&mut findings, upstream);
         let reissuer = found(&mut findings, config.tokens.reissuer(base));
-        let service_account = match (&config.upstream.service_account, &outside, &upstream) {
-            (Some(settings), Some(outside), Some(upstream)) => {
+        let service_account = match (&config.upstream.service_account, &outside, &upstream, &preset) {
+            (Some(settings), Some(outside), Some(upstream), Some(preset)) => {
                 let mut headers = HeaderMap::new();
                 outside.stamp(&mut headers, None);
                 let accounts = preset.clone().below(upstream.base_path()).accounts;
@@ -215,6 +211,7 @@ impl<'b, 'c> Draft<'b, 'c> {
         let interceptors = interceptors.map_err(|wrong| findings.extend(wrong)).ok();
         let (
             Some(outside),
+            Some(preset),
             Some(upstream),
             Some(reissuer),
             Some(page),
@@ -224,6 +221,7 @@ impl<'b, 'c> Draft<'b, 'c> {
             true,
         ) = (
             outside,
+            preset,
             upstream,
             reissuer,
             page,
@@ -306,7 +304,7 @@ impl<'b, 'c> Draft<'b, 'c> {
 }
 
 /// The series of an upstream, with those of others in one process.
-fn counted(config: &Config, preset: &Preset, others: Option<&Metrics>) -> Metrics {
+fn counted(config: &Config, preset: Option<&Preset>, others: Option<&Metrics>) -> Metrics {
     let addresses = config.upstream.address_names();
     let interceptors = config.interceptors.iter();
     let known = Known {
@@ -314,7 +312,11 @@ fn counted(config: &Config, preset: &Preset, others: Option<&Metrics>) -> Metric
         interceptors: interceptors
             .map(|settings| (settings.name.as_str(), settings.trigger))
             .collect(),
-        operations: preset.routes.iter().map(|route| route.name.as_str()).collect(),
+        operations: preset
+            .iter()
+            .flat_map(|preset| &preset.routes)
+            .map(|route| route.name.as_str())
+            .collect(),
         addresses: addresses.iter().map(String::as_str).collect(),
         sinks: config.audit.sinks.iter().map(|sink| sink.name.as_str()).collect(),
     };

@@ -153,6 +153,7 @@ async fn keys_that_two_upstreams_share() {
         text.contains("tokens = { keys = \"certs/staff\", capsule_secret = { file = \"certs/staff.capsule\" } }"),
         "{text}"
     );
+    assert_eq!(text.matches("signs with a key of").count(), 1, "{text}");
     // Also where neither says so, and both have the shared ones.
     let plain = |text: String| {
         text.lines()
