@@ -88,6 +88,7 @@ fn asks(row: &Route, trigger: Trigger) -> bool {
     match row.does {
         Action::Consult => row.trigger == Some(trigger),
         Action::Tokens => trigger.adds_claims(),
+        Action::Session => trigger == Trigger::PreSessionCreation,
         _ => false,
     }
 }
