@@ -183,6 +183,9 @@ impl Lifecycle {
                 Err(errors) => Err(errors),
             };
             let is_whole = self.look(&config).await == *config.snapshot();
+            if !is_whole || ready.is_err() {
+                server.gates().are_all();
+            }
             match ready {
                 // What was replaced in the middle would make a configuration that nobody wrote.
                 _ if !is_whole => {}

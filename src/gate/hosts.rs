@@ -69,8 +69,13 @@ impl Gates {
 
     /// These are the gates that serve, under the configuration with this revision since then, in seconds since 1970.
     pub fn applied(&self, environment: &str, revision: &str, since: i64) {
-        Metrics::are_all(self.each().map(|gate| &gate.metrics));
+        self.are_all();
         self.first.metrics.applied(environment, revision, since);
+    }
+
+    /// There are no others: what a configuration that came to nothing has named is not shown in the metrics.
+    pub fn are_all(&self) {
+        Metrics::are_all(self.each().map(|gate| &gate.metrics));
     }
 
     /// All metrics in Prometheus' text format.

@@ -69,6 +69,18 @@ async fn a_mistake_in_one_upstream_leaves_all_as_they_run() {
         panic!("it was not refused");
     };
     assert!(why.contains(&format!("proxy.toml:{line}:")), "{why}");
+
+    let third = "[[upstream]]\nname = \"partners\"\npublic_url = \"http://partners.example.com\"\nurl = \"http://127.0.0.1:1\"\n\n[admin]";
+    two.proxy.write(&text.replacen("[admin]", third, 1));
+    let tollgate::dashboard::Attempt::Refused(why) = two.proxy.reload().await else {
+        panic!("an upstream without keys was taken");
+    };
+    assert!(why.contains("`tollgate keys init`"), "{why}");
+    let scrape = two.proxy.metrics();
+    assert!(
+        scrape.series().all(|series| !series.contains("partners")),
+        "what came to nothing is not counted"
+    );
     two.staff.log_in().await;
     two.customers.log_in().await;
 }
