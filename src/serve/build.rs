@@ -273,7 +273,7 @@ impl<'b, 'c> Draft<'b, 'c> {
             upstream: self.upstream,
             interceptors: self
                 .interceptors
-                .counting_with(together(&config.environment, &process.audit)),
+                .counting_with(together(&config.environment, config.name(), &process.audit)),
             reissuer: self.reissuer,
             audit: process.audit.of_upstream(config.name()),
             clock: process.clock.clone(),

@@ -9,17 +9,17 @@ use crate::{
     interceptor::{Counted, Counts, SharedMinute},
 };
 
-/// The counts of one environment, in the audit's database.
+/// The counts of one upstream of an environment, in the audit's database.
 #[derive(Debug)]
 struct Together {
-    environment: String,
+    place: String,
     fail_opens: FailOpens,
 }
 
-/// Where the interceptors of an environment count; `None` where nobody else does.
-pub(super) fn together(environment: &str, audit: &Audit) -> Option<Arc<dyn SharedMinute>> {
+/// Where the interceptors of an environment, or of one of its upstreams, count; `None` where nobody else does.
+pub(super) fn together(environment: &str, upstream: Option<&str>, audit: &Audit) -> Option<Arc<dyn SharedMinute>> {
     Some(Arc::new(Together {
-        environment: environment.to_owned(),
+        place: upstream.map_or_else(|| environment.to_owned(), |name| format!("{environment}/{name}")),
         fail_opens: audit.fail_opens()?.clone(),
     }))
 }
@@ -33,7 +33,7 @@ impl SharedMinute for Together {
                 failed: counted.counts.failed,
             });
             let counted: Vec<_> = counted.collect();
-            let (all, failed) = self.fail_opens.add(&self.environment, interceptor, &counted).await?;
+            let (all, failed) = self.fail_opens.add(&self.place, interceptor, &counted).await?;
             Some(Counts { all, failed })
         })
     }
