@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # h2spec against the TLS listener: all of its cases, strictly.
 #
-#   tests/h2spec/run.sh      needs Go (h2spec is built from the Go module proxy into the cache), openssl, python3 and target/debug/tollgate
+#   tests/h2spec/run.sh      needs Go (h2spec is built from the Go module proxy into the cache), Node, openssl, python3 and target/debug/tollgate
 #
 # TOLLGATE_CACHE is where h2spec is kept (~/.cache/tollgate), TOLLGATE_BINARY another build to try.
 set -euo pipefail
@@ -29,9 +29,14 @@ trap finish EXIT
 
 cd "$scratch"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout tls.key -out tls.crt 2>openssl.log
-mkdir www
-echo hello >www/index.html
-python3 -u -m http.server 0 --bind 127.0.0.1 --directory www >upstream.log 2>&1 &
+# It answers when a request is complete, so that what is wrong with its end is seen before the answer is.
+cat >upstream.mjs <<'JS'
+import { createServer } from 'node:http';
+
+const server = createServer((request, response) => request.resume().on('end', () => response.end('hello\n')));
+server.listen(0, '127.0.0.1', () => console.log(`listening on port ${server.address().port} of this machine`));
+JS
+node upstream.mjs >upstream.log 2>&1 &
 children+=($!)
 # port_in FILE PATTERN: the port that a program says it listens on, once it says so.
 port_in() {
