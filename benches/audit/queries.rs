@@ -33,7 +33,7 @@ pub(crate) fn search(folder: &Path, count: u64) -> Outcome {
         (
             "e-mail",
             Query {
-                user: own("USER77@customer7.example"),
+                user: own("USER77@customer77.example"),
                 ..any()
             },
         ),
