@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { faraway, usage } from './lib/faraway.mjs';
-import { MIB, expect, pause, prepare, quantile, tollgate, until } from './lib/proxy.mjs';
+import { MIB, expect, pause, prepare, quantile, stopAll, tollgate, until } from './lib/proxy.mjs';
 import { FAULTS } from './lib/wire.mjs';
 
 /** As many as find the peak: with more of them there are hardly more answers, but waits beyond the timeouts of the interceptors. */
@@ -150,7 +150,11 @@ async function measured(proxy, far, next, seconds) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const run = mkdtempSync(join(tmpdir(), 'tollgate-soak-'));
   prepare(run);
-  for (const line of await soak(run, Number(process.argv[2] ?? 60) * 60)) console.log(line);
+  try {
+    for (const line of await soak(run, Number(process.argv[2] ?? 60) * 60)) console.log(line);
+  } finally {
+    await stopAll();
+  }
   rmSync(run, { recursive: true });
   process.exit(0);
 }
