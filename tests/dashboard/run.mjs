@@ -4,10 +4,12 @@
 // Fails if a test failed, was skipped, or did not run. Keeps what Tollgate wrote in $SUITE_RUN, a new temporary folder by default.
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { chosen, runAll } from '../keycloak/lib/suites.mjs';
 
 const given = process.argv.slice(2);
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -23,28 +25,4 @@ function execute(args) {
   return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
 }
 
-async function test(words) {
-  const all = readdirSync(join(here, 'suites')).filter((name) => name.endsWith('.test.mjs')).sort();
-  const files = words.length ? all.filter((name) => words.some((word) => name.includes(word))) : all;
-  const report = join(folder, 'report.tap');
-  const started = Date.now();
-  let code = await execute([
-    '--test',
-    '--test-concurrency=1',
-    '--test-reporter=spec',
-    '--test-reporter-destination=stdout',
-    '--test-reporter=tap',
-    `--test-reporter-destination=${report}`,
-    ...files.map((name) => join(here, 'suites', name)),
-  ]);
-  const counted = (what) => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(readFileSync(report, 'utf8'))?.[1] ?? NaN);
-  const idle = counted('skipped') + counted('todo') + counted('cancelled');
-  if (files.length === 0 || idle !== 0 || !(counted('pass') >= files.length)) {
-    console.error(`not everything ran: ${counted('pass')} passed of ${files.length} suites, ${idle} skipped, to do or cancelled`);
-    code ||= 1;
-  }
-  console.log(`${files.length} suites, ${counted('pass')} tests passed, ${counted('fail')} failed, in ${((Date.now() - started) / 1000).toFixed(0)} s`);
-  return code;
-}
-
-process.exit(given.includes('--screenshots') ? await execute([join(here, 'screenshots.mjs')]) : await test(given));
+process.exit(given.includes('--screenshots') ? await execute([join(here, 'screenshots.mjs')]) : (await runAll(chosen(here, given), folder, execute)).code);

@@ -5,7 +5,7 @@
 // Fails if a test failed, was skipped, or did not run. Keeps what Tollgate wrote in $SUITE_RUN, a new temporary folder by default.
 
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { filesBelow } from './lib/canaries.mjs';
 import { postgres } from './lib/postgres.mjs';
 import { freePorts } from './lib/processes.mjs';
+import { chosen, runAll } from './lib/suites.mjs';
 import { secretOf } from './realm.mjs';
 
 const given = process.argv.slice(2);
@@ -72,13 +73,6 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   });
 }
 
-/** The suites by their numbers; 90 comes last, because it reads what all the others left. */
-function suites(chosen) {
-  const all = readdirSync(join(here, 'suites')).filter((name) => name.endsWith('.test.mjs')).sort();
-  const picked = chosen.length ? all.filter((name) => chosen.some((part) => name.includes(part))) : all;
-  return picked.map((name) => join(here, 'suites', name));
-}
-
 /** How many requests each replica got, in all suites. */
 function spread() {
   const counts = filesBelow(folder).filter((file) => file.endsWith('/spread.json')).map((file) => JSON.parse(readFileSync(file, 'utf8')));
@@ -93,27 +87,10 @@ if (cluster) {
 }
 let code = await execute(script, ['start']);
 if (code === 0 && !interrupted) {
-  const files = suites(named);
+  // 90 comes last, because it reads what all the others left.
+  const files = chosen(here, named);
   env.SUITES = JSON.stringify(files);
-  const report = join(folder, 'report.tap');
-  const started = Date.now();
-  // One process a suite, in this order: they share the ports.
-  code = await execute(process.execPath, [
-    '--test',
-    '--test-concurrency=1',
-    '--test-reporter=spec',
-    '--test-reporter-destination=stdout',
-    '--test-reporter=tap',
-    `--test-reporter-destination=${report}`,
-    ...files,
-  ]);
-  const counted = (what) => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(readFileSync(report, 'utf8'))?.[1] ?? NaN);
-  const idle = counted('skipped') + counted('todo') + counted('cancelled');
-  if (idle !== 0 || !(counted('pass') >= files.length)) {
-    console.error(`not everything ran: ${counted('pass')} passed of ${files.length} suites, ${idle} skipped, to do or cancelled`);
-    code ||= 1;
-  }
-  console.log(`${files.length} suites, ${counted('pass')} tests passed, ${counted('fail')} failed, in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+  ({ code } = await runAll(files, folder, (args) => execute(process.execPath, args)));
   if (cluster) {
     const requests = spread();
     console.log(`requests by replica: ${requests.join(' and ')}`);

@@ -4,10 +4,12 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { chosen, runAll } from '../keycloak/lib/suites.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
@@ -15,22 +17,10 @@ mkdirSync(folder, { recursive: true });
 console.log(`logs, audits and events: ${folder}`);
 
 const named = process.argv.slice(2);
-const all = readdirSync(join(here, 'suites')).sort();
-const files = all.filter((name) => named.length === 0 || named.some((part) => name.includes(part))).map((name) => join(here, 'suites', name));
-const report = join(folder, 'report.tap');
-const child = spawn(
-  process.execPath,
-  ['--test', '--test-concurrency=1', '--test-reporter=spec', '--test-reporter-destination=stdout', '--test-reporter=tap', `--test-reporter-destination=${report}`, ...files],
-  { stdio: 'inherit', env: { ...process.env, SUITE_RUN: folder } },
-);
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-const started = Date.now();
-let [code] = await once(child, 'exit');
-const counted = (what) => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(readFileSync(report, 'utf8'))?.[1] ?? NaN);
-const idle = counted('skipped') + counted('todo') + counted('cancelled');
-if (idle !== 0 || !(counted('pass') >= files.length)) {
-  console.error(`not everything ran: ${counted('pass')} passed of ${files.length} suites, ${idle} skipped, to do or cancelled`);
-  code ||= 1;
-}
-console.log(`${files.length} suites, ${counted('pass')} tests passed, ${counted('fail')} failed, in ${((Date.now() - started) / 1000).toFixed(0)} s`);
-process.exit(code ?? 1);
+const { code } = await runAll(chosen(here, named), folder, async (args) => {
+  const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, SUITE_RUN: folder } });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  const [exit] = await once(child, 'exit');
+  return exit ?? 1;
+});
+process.exit(code);

@@ -4,10 +4,12 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { chosen, runAll } from '../keycloak/lib/suites.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 if (spawnSync(join(here, 'ory.sh'), ['built']).status !== 0) {
@@ -19,26 +21,14 @@ mkdirSync(folder, { recursive: true });
 console.log(`logs, audits and events: ${folder}`);
 
 const named = process.argv.slice(2);
-const all = readdirSync(join(here, 'suites')).sort();
-const files = all.filter((name) => named.length === 0 || named.some((part) => name.includes(part))).map((name) => join(here, 'suites', name));
-const report = join(folder, 'report.tap');
-const child = spawn(
-  process.execPath,
-  ['--test', '--test-concurrency=1', '--test-reporter=spec', '--test-reporter-destination=stdout', '--test-reporter=tap', `--test-reporter-destination=${report}`, ...files],
-  { stdio: 'inherit', env: { ...process.env, SUITE_RUN: folder } },
-);
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-const started = Date.now();
-let [code] = await once(child, 'exit');
-const counted = (what) => Number(new RegExp(`^# ${what} (\\d+)$`, 'm').exec(readFileSync(report, 'utf8'))?.[1] ?? NaN);
-const idle = counted('skipped') + counted('todo') + counted('cancelled');
-if (idle !== 0 || !(counted('pass') >= files.length)) {
-  console.error(`not everything ran: ${counted('pass')} passed of ${files.length} suites, ${idle} skipped, to do or cancelled`);
-  code ||= 1;
-}
-console.log(`${files.length} suites, ${counted('pass')} tests passed, ${counted('fail')} failed, in ${((Date.now() - started) / 1000).toFixed(0)} s`);
+const { code, passed } = await runAll(chosen(here, named), folder, async (args) => {
+  const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, SUITE_RUN: folder } });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  const [exit] = await once(child, 'exit');
+  return exit ?? 1;
+});
 if (code === 0 && named.length === 0 && !process.env.CI) {
   const date = new Date().toISOString().slice(0, 10);
-  writeFileSync(join(here, 'last-run'), `${date}: ory/hydra v2.3.0, ory/kratos v1.3.1, ${counted('pass')} tests\n`);
+  writeFileSync(join(here, 'last-run'), `${date}: ory/hydra v2.3.0, ory/kratos v1.3.1, ${passed} tests\n`);
 }
-process.exit(code ?? 1);
+process.exit(code);
