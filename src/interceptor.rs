@@ -36,7 +36,7 @@ use tokio::sync::Semaphore;
 use self::{
     breaker::Breaker,
     call::{Caller, Lookup},
-    condition::Selector,
+    condition::{Circumstances, Selector},
     consult::{Budget, Question},
     limit::{FailOpenLimit, PerClient},
 };
@@ -240,8 +240,9 @@ impl Interceptors {
     }
 
     fn asked_about<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Interceptor> {
+        let circumstances = Circumstances::of(&event.context);
         self.for_trigger(event.trigger)
-            .filter(|interceptor| interceptor.selector.matches(&event.context))
+            .filter(move |interceptor| interceptor.selector.matches(&circumstances))
     }
 }
 
@@ -297,7 +298,7 @@ impl Interceptor {
 
     /// Whether its conditions fit an event of its trigger.
     pub fn fits(&self, event: &Event) -> bool {
-        self.selector.matches(&event.context)
+        self.selector.matches(&Circumstances::of(&event.context))
     }
 
     /// Whether its endpoint is called.

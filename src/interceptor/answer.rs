@@ -73,8 +73,8 @@ impl Head {
 }
 
 /// Reads the body of an answer whose head was judged.
-pub(super) fn document(answer: &RawAnswer) -> Result<Value, Failure> {
-    json::parse(&answer.body).map_err(|error| invalid(format!("the answer is not one JSON document: {error}")))
+pub(super) fn document(body: &[u8]) -> Result<Value, Failure> {
+    json::parse(body).map_err(|error| invalid(format!("the answer is not one JSON document: {error}")))
 }
 
 /// Reads a 200's body as a consult does, and tells what it decides at this trigger. Whether its claims fit the upstream's tokens
@@ -83,7 +83,7 @@ pub(super) fn document(answer: &RawAnswer) -> Result<Value, Failure> {
 /// # Errors
 /// Why it is no answer.
 pub fn decision(answer: &RawAnswer, trigger: Trigger) -> Result<Effect, Failure> {
-    Ok(Answer::read(&document(answer)?, trigger)?.effect)
+    Ok(Answer::read(&document(&answer.body)?, trigger)?.effect)
 }
 
 impl Answer {

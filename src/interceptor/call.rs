@@ -72,8 +72,8 @@ pub(super) struct Call<'a> {
 /// What came of a call.
 #[derive(Debug)]
 pub(super) struct Called {
-    /// The last attempt's answer, its head already judged.
-    pub(super) outcome: Result<(Head, RawAnswer), Failure>,
+    /// The last attempt's answer: its head, already judged, and its body.
+    pub(super) outcome: Result<(Head, Bytes), Failure>,
     /// The last attempt's status.
     pub(super) status: Option<u16>,
     /// The attempts that were made.
@@ -175,15 +175,20 @@ impl Caller {
                 status,
                 failure: outcome.as_ref().err().map(|miss| miss.failure.clone()),
             });
+            let body = seen.body.freeze();
             if let Some(exchange) = record.as_mut().and_then(|record| record.last_mut()) {
-                exchange.answer = seen.into_raw();
+                exchange.answer = status.map(|status| RawAnswer {
+                    status,
+                    headers: shown(&seen.headers),
+                    body: body.clone(),
+                });
                 exchange.duration = started.elapsed();
             }
             match outcome {
                 Err(miss) if miss.retryable && attempt <= self.retries && Instant::now() < call.deadline => {}
                 outcome => {
                     return Called {
-                        outcome: outcome.map_err(|miss| miss.failure),
+                        outcome: outcome.map(|head| (head, body)).map_err(|miss| miss.failure),
                         status,
                         attempts,
                         late,
@@ -256,7 +261,7 @@ impl Caller {
         }
     }
 
-    async fn attempt(&self, mut request: Request<Full<Bytes>>, seen: &mut Seen) -> Result<(Head, RawAnswer), Miss> {
+    async fn attempt(&self, mut request: Request<Full<Bytes>>, seen: &mut Seen) -> Result<Head, Miss> {
         seen.connection = Some(capture_connection(&mut request));
         let answer = self
             .client
@@ -271,7 +276,7 @@ impl Caller {
             retryable: matches!(parts.status.as_u16(), 502..=504),
         })?;
         if head == Head::NoContent {
-            return Ok((head, seen.raw()));
+            return Ok(head);
         }
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Miss::in_the_body(&error))?;
@@ -282,7 +287,7 @@ impl Caller {
                 return Err(invalid(format!("the answer is larger than {} KiB", MAX_BODY / 1024)).into());
             }
         }
-        Ok((head, seen.raw()))
+        Ok(head)
     }
 }
 
@@ -309,18 +314,6 @@ impl Seen {
             (None, Some(capture)) if connected(capture) => "waiting for the answer",
             (None, _) => "connecting",
         }
-    }
-
-    fn raw(&self) -> RawAnswer {
-        RawAnswer {
-            status: self.status.unwrap_or_default().as_u16(),
-            headers: shown(&self.headers),
-            body: self.body.clone().freeze(),
-        }
-    }
-
-    fn into_raw(self) -> Option<RawAnswer> {
-        self.status.map(|_| self.raw())
     }
 }
 

@@ -19,7 +19,7 @@ impl Selector {
     pub(super) fn build(when: &Conditions, unless: &Conditions) -> Result<Self, Vec<Misconfigured>> {
         let below =
             |parent: &'static str| move |found: Vec<Misconfigured>| found.into_iter().map(move |f| f.below(parent));
-        match (Lists::build(when), Lists::build(unless)) {
+        match (Lists::build(when, Doubt::Matches), Lists::build(unless, Doubt::Differs)) {
             (Ok(when), Ok(unless)) => Ok(Self { when, unless }),
             (when, unless) => Err(when
                 .err()
@@ -32,14 +32,48 @@ impl Selector {
 
     /// Whether the interceptor is to be asked. In doubt it is: a value that the event does not know, or a name in
     /// another case, never takes an event out.
-    pub(super) fn matches(&self, context: &Context) -> bool {
-        self.when.all_match(context, Doubt::Matches)
-            && (self.unless.is_empty() || !self.unless.all_match(context, Doubt::Differs))
+    pub(super) fn matches(&self, circumstances: &Circumstances<'_>) -> bool {
+        self.when.all_match(circumstances) && (self.unless.is_empty() || !self.unless.all_match(circumstances))
+    }
+}
+
+/// What conditions are about, of one event: read once for all interceptors.
+pub(super) struct Circumstances<'a> {
+    realm: Option<Name<'a>>,
+    client: Option<Name<'a>>,
+    grant: Option<Name<'a>>,
+    address: Option<IpAddr>,
+}
+
+impl<'a> Circumstances<'a> {
+    pub(super) fn of(context: &'a Context) -> Self {
+        let name = |value: &'a Option<String>| value.as_deref().map(Name::of);
+        Self {
+            realm: name(&context.realm).or_else(|| name(&context.tenant)),
+            client: name(&context.client_id),
+            grant: name(&context.grant_type),
+            // A listener on `[::]` sees IPv4 clients as `::ffff:a.b.c.d`.
+            address: context.ip_address.map(|address| address.to_canonical()),
+        }
+    }
+}
+
+/// A name as it came, and in lower case.
+struct Name<'a> {
+    exact: &'a str,
+    lower: String,
+}
+
+impl<'a> Name<'a> {
+    fn of(exact: &'a str) -> Self {
+        let lower = exact.to_lowercase();
+        Self { exact, lower }
     }
 }
 
 #[derive(Debug)]
 struct Lists {
+    doubt: Doubt,
     realms: Vec<String>,
     clients: Vec<String>,
     grants: Vec<String>,
@@ -48,14 +82,14 @@ struct Lists {
 
 /// How a value is taken that is unknown, or that is equal but for upper and lower case: some databases tell realms
 /// apart by case and some do not.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
     Matches,
     Differs,
 }
 
 impl Lists {
-    fn build(conditions: &Conditions) -> Result<Self, Vec<Misconfigured>> {
+    fn build(conditions: &Conditions, doubt: Doubt) -> Result<Self, Vec<Misconfigured>> {
         let mut networks = Vec::new();
         let mut found = Vec::new();
         for (index, text) in conditions.networks.iter().enumerate() {
@@ -73,10 +107,15 @@ impl Lists {
         if !found.is_empty() {
             return Err(found);
         }
+        let patterns = |patterns: &[String]| match doubt {
+            Doubt::Matches => patterns.iter().map(|pattern| pattern.to_lowercase()).collect(),
+            Doubt::Differs => patterns.to_vec(),
+        };
         Ok(Self {
-            realms: conditions.realms.clone(),
-            clients: conditions.clients.clone(),
-            grants: conditions.grants.clone(),
+            doubt,
+            realms: patterns(&conditions.realms),
+            clients: patterns(&conditions.clients),
+            grants: patterns(&conditions.grants),
             networks,
         })
     }
@@ -85,34 +124,28 @@ impl Lists {
         self.realms.is_empty() && self.clients.is_empty() && self.grants.is_empty() && self.networks.is_empty()
     }
 
-    fn all_match(&self, context: &Context, doubt: Doubt) -> bool {
-        let named = |patterns: &[String], value: Option<&str>| {
+    fn all_match(&self, circumstances: &Circumstances<'_>) -> bool {
+        let unknown = self.doubt == Doubt::Matches;
+        let named = |patterns: &[String], name: &Option<Name<'_>>| {
             patterns.is_empty()
-                || value.map_or(doubt == Doubt::Matches, |value| {
-                    patterns.iter().any(|pattern| fits(pattern, value, doubt))
+                || name.as_ref().map_or(unknown, |name| {
+                    let value = match self.doubt {
+                        Doubt::Matches => &name.lower,
+                        Doubt::Differs => name.exact,
+                    };
+                    patterns.iter().any(|pattern| glob(pattern, value))
                 })
         };
-        let inside = |address: IpAddr| {
-            // A listener on `[::]` sees IPv4 clients as `::ffff:a.b.c.d`.
-            let address = address.to_canonical();
-            self.networks.iter().any(|network| network.contains(&address))
-        };
-        named(&self.realms, context.realm.as_deref().or(context.tenant.as_deref()))
-            && named(&self.clients, context.client_id.as_deref())
-            && named(&self.grants, context.grant_type.as_deref())
-            && (self.networks.is_empty() || context.ip_address.map_or(doubt == Doubt::Matches, inside))
+        let inside = |address: IpAddr| self.networks.iter().any(|network| network.contains(&address));
+        named(&self.realms, &circumstances.realm)
+            && named(&self.clients, &circumstances.client)
+            && named(&self.grants, &circumstances.grant)
+            && (self.networks.is_empty() || circumstances.address.map_or(unknown, inside))
     }
 }
 
-/// Whether `value` fits `pattern`, in which `*` stands for any characters, also none.
-fn fits(pattern: &str, value: &str, doubt: Doubt) -> bool {
-    if doubt == Doubt::Matches {
-        return glob(&pattern.to_lowercase(), &value.to_lowercase());
-    }
-    glob(pattern, value)
-}
-
-/// Takes each piece between two `*` at its first occurrence, so that no pattern takes more than linear time per piece.
+/// Whether `value` fits `pattern`, in which `*` stands for any characters, also none. Takes each piece between two `*` at
+/// its first occurrence, so that no pattern takes more than linear time per piece.
 fn glob(pattern: &str, value: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == value;
@@ -149,7 +182,9 @@ mod tests {
     }
 
     fn asked(when: Conditions, unless: Conditions, context: &Context) -> bool {
-        Selector::build(&when, &unless).unwrap().matches(context)
+        Selector::build(&when, &unless)
+            .unwrap()
+            .matches(&Circumstances::of(context))
     }
 
     #[test]

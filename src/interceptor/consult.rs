@@ -13,7 +13,7 @@ use super::{
     Interceptor, OnRefresh, Policy,
     answer::{Answer, Head, Placing, document, down, invalid},
     call::Call,
-    exchange::{Exchange, RawAnswer},
+    exchange::Exchange,
     refused::refused_claims,
     together::SharedMinute,
 };
@@ -187,7 +187,7 @@ impl Interceptor {
         consultation.status = called.status;
         let judged = called
             .outcome
-            .and_then(|(head, answer)| self.judge(question, head, &answer, consultation));
+            .and_then(|(head, body)| self.judge(question, head, &body, consultation));
         let Err(failure) = judged else { return };
         if let Some(last) = consultation.attempts.last_mut() {
             last.failure.get_or_insert_with(|| failure.clone());
@@ -224,13 +224,13 @@ impl Interceptor {
         &self,
         question: &Question<'_>,
         head: Head,
-        answer: &RawAnswer,
+        body: &[u8],
         consultation: &mut Consultation,
     ) -> Result<(), Failure> {
         let answer = match head {
             Head::NoContent => Answer::allow(),
             Head::Json => {
-                let document = document(answer)?;
+                let document = document(body)?;
                 Answer::read(consultation.answer.insert(document), question.event.trigger)?
             }
         };
