@@ -132,3 +132,27 @@ fn the_dashboard_can_be_imported_anywhere() {
             .any(|v| v["name"] == "datasource" && v["type"] == "datasource")
     );
 }
+
+#[test]
+fn the_dashboard_shows_one_upstream_where_that_is_chosen() {
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string("deploy/grafana/tollgate.json").unwrap()).unwrap();
+    let of_upstreams = Metrics::families().filter(|family| family.labels().any(|label| label.name == "upstream"));
+    let of_upstreams: BTreeSet<&str> = of_upstreams.map(|family| family.name).collect();
+    let targets = dashboard["panels"].as_array().unwrap().iter();
+    let targets = targets.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let mut chosen = BTreeSet::new();
+    for target in targets {
+        // `name{selector}`, and what follows it to the next one.
+        let pieces: Vec<&str> = target["expr"].as_str().unwrap().split(['{', '}']).collect();
+        for pair in pieces.chunks_exact(2) {
+            let (name, selector) = (named(pair[0]).pop_last().unwrap(), pair[1]);
+            assert_eq!(
+                selector.contains("upstream=~\"$upstream\""),
+                of_upstreams.contains(name.as_str()),
+                "{name}"
+            );
+            chosen.insert(name);
+        }
+    }
+    assert!(chosen.iter().any(|name| of_upstreams.contains(name.as_str())));
+}
