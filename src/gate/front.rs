@@ -142,31 +142,28 @@ impl Gate {
             ));
         };
         let asked = asked.unwrap_or_else(|| self.asked(exchange, preset, None));
-        // A verdict, its record and what follows from it are not undone by a client that goes away.
         let gate = Arc::clone(self);
-        let acted = self
-            .room
-            .tasks
-            .spawn(async move { gate.hand_over(asked, captures, held).await });
-        acted
+        self.undisturbed(async move { gate.hand_over(asked, captures, held).await })
             .await
-            .unwrap_or_else(|e| Err(Refusal::ourselves(format!("a response's task ended early: {e}"))))
     }
 
-    /// A verdict, its record and what follows from it are not undone by a client that goes away.
     async fn ask_of_sessions(
         self: &Arc<Self>,
         asked: &Asked,
         answer: Response<Body>,
     ) -> Result<Response<Body>, Refusal> {
         let (gate, preset, context) = (Arc::clone(self), Arc::clone(&asked.preset), asked.context.clone());
-        let acted = self
-            .room
-            .tasks
-            .spawn(async move { gate.sessions(preset, context, answer).await });
-        acted
+        self.undisturbed(async move { gate.sessions(preset, context, answer).await })
             .await
-            .unwrap_or_else(|e| Err(Refusal::ourselves(format!("a session's task ended early: {e}"))))
+    }
+
+    /// A verdict, its record and what follows from it are not undone by a client that goes away.
+    async fn undisturbed(
+        &self,
+        acting: impl Future<Output = Result<Response<Body>, Refusal>> + Send + 'static,
+    ) -> Result<Response<Body>, Refusal> {
+        let acted = self.room.tasks.spawn(acting).await;
+        acted.unwrap_or_else(|e| Err(Refusal::ourselves(format!("a response's task ended early: {e}"))))
     }
 
     async fn hand_over(

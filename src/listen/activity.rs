@@ -208,12 +208,8 @@ mod tests {
 
     fn limits() -> Limits {
         Limits {
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            body_timeout: Duration::from_secs(30),
-            min_body_rate: 1024,
             max_head: 16,
-            rest_after: Duration::from_secs(1),
+            ..Limits::usual()
         }
     }
 

@@ -104,14 +104,7 @@ mod tests {
         Bounded<Channel<Bytes, BoxError>>,
     ) {
         let (sender, body) = Channel::new(1);
-        let limits = Limits {
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            body_timeout: Duration::from_secs(30),
-            min_body_rate: 1024,
-            max_head: 64 * 1024,
-            rest_after: Duration::from_secs(1),
-        };
+        let limits = Limits::usual();
         let (_, unread, _) = Activity::new().begin(false);
         (sender, Bounded::new(body, &limits, unread))
     }

@@ -65,6 +65,19 @@ impl Limits {
             rest_after: REST_AFTER,
         })
     }
+
+    /// The defaults, but for a longer time until a connection rests.
+    #[cfg(test)]
+    pub(super) fn usual() -> Self {
+        Self {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(30),
+            min_body_rate: 1024,
+            max_head: 64 * 1024,
+            rest_after: Duration::from_secs(1),
+        }
+    }
 }
 
 /// The places for connections: so many in all, so many for one address.

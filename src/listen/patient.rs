@@ -164,14 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_put_back_is_read_first_and_counts_as_having_come() {
-        let limits = Limits {
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            body_timeout: Duration::from_secs(30),
-            min_body_rate: 1024,
-            max_head: 64 * 1024,
-            rest_after: Duration::from_secs(1),
-        };
+        let limits = Limits::usual();
         let activity = Activity::new();
         let (in_flight, ..) = activity.begin(false);
         let mut patient = Patient::new(&b" HTTP/1.1"[..], &limits, activity.clone());

@@ -13,12 +13,8 @@ async fn connected() -> (TcpStream, TcpStream, Watch) {
     let watch = Watch {
         peer,
         limits: Limits {
-            header_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(75),
-            body_timeout: Duration::from_secs(30),
-            min_body_rate: 1024,
-            max_head: 64 * 1024,
             rest_after: Duration::from_millis(1),
+            ..Limits::usual()
         },
         shutdown: CancellationToken::new(),
         activity: Activity::new(),
