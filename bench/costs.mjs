@@ -73,7 +73,7 @@ const idle = () => beside({}, async (program) => {
 async function paused() {
   const silent = net.createServer((socket) => socket.on('error', () => {}));
   await new Promise((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  const further = 'timeout = "30s"\nmax_concurrent = 20000\nmax_concurrent_per_client = 20000\n';
+  const further = 'timeout = "30s"\n';
   try {
     return await beside({ hook: silent.address().port, further }, async (program) => {
       const before = program.memory();
