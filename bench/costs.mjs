@@ -34,10 +34,11 @@ const place = { run, port, upstream, hook };
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const kib = (bytes) => bytes / 1024;
+const middle = (figures) => ({ rps: median(figures.map(({ rps }) => rps)), used: median(figures.map(({ used }) => used)) });
 
 /** Runs `work` beside a Tollgate of its own. */
-async function beside(extra, work) {
-  const program = start.tollgate(proxyCore, { ...place, ...extra });
+async function beside({ cores = proxyCore, ...extra }, work) {
+  const program = start.tollgate(cores, { ...place, ...extra });
   try {
     return await work(program, await answering(port, page, program));
   } finally {
@@ -145,14 +146,28 @@ async function cost(load, { audit, idle = 0, ...extra }) {
   });
 }
 
+/** Requests a second with claims and RS256, by so many cores, and how many of them Tollgate used; with all of them, the load has what is left. */
+async function spread(cores) {
+  return beside({ cores, verdict: 'claims' }, async (program) => {
+    const load = { port, run, path: token('bench'), post: true, core: cores === proxyCore ? otherCore : cores };
+    await wrk({ ...load, seconds: 1 });
+    const before = program.cpu();
+    const { requests, failed, seconds: took } = await wrk({ ...load, seconds });
+    if (failed || !requests) throw new Error(`${failed} of ${requests} requests failed; see ${run}`);
+    return { rps: requests / took, used: (program.cpu() - before) / took };
+  });
+}
+
 async function main() {
   await startStub(otherCore, place);
-  const small = { rest: [], idle_kib: [], paused_kib: [] };
+  const small = { rest: [], idle_kib: [], paused_kib: [], one: [], both: [] };
   const pairs = Object.fromEntries(Object.keys(flat).map((name) => [name, { little: [], much: [] }]));
   for (let round = 0; round < rounds; round += 1) {
     small.rest.push(await rest());
     small.idle_kib.push(await idle());
     small.paused_kib.push(await paused());
+    small.one.push(await spread(proxyCore));
+    small.both.push(await spread(`${proxyCore},${otherCore}`));
     for (const [name, [load, little, much]] of Object.entries(flat)) {
       pairs[name].little.push(await cost(load, little));
       pairs[name].much.push(await cost(load, much));
@@ -165,11 +180,15 @@ async function main() {
     rest_mib: median(small.rest.map(({ rest_mib }) => rest_mib)),
     idle_kib: median(small.idle_kib),
     paused_kib: median(small.paused_kib),
+    one_core: middle(small.one),
+    both_cores: middle(small.both),
     flat: Object.fromEntries(Object.entries(pairs).map(([name, { little, much }]) => [name, { little_us: median(little), much_us: median(much), ratio: median(much) / median(little) }])),
   };
   if (options.json) return console.log(JSON.stringify(result, null, 2));
   console.log(`${result.date}, ${result.machine}; ${rounds} rounds, one core for the proxy.\n`);
   console.log(`Ready after ${result.ready_ms.toFixed(0)} ms; ${result.rest_mib.toFixed(1)} MiB at rest, ${result.idle_kib.toFixed(1)} KiB an idle connection, ${result.paused_kib.toFixed(1)} KiB a paused request.\n`);
+  const [one, both] = [result.one_core, result.both_cores];
+  console.log(`Claims with RS256: ${one.rps.toFixed(0)} requests a second with ${one.used.toFixed(2)} cores, ${both.rps.toFixed(0)} with ${both.used.toFixed(2)}, that is ${(both.rps / one.rps).toFixed(2)} times as many.\n`);
   console.log('| what there is more of | little, CPU µs/request | much, CPU µs/request | ratio |\n| --- | --- | --- | --- |');
   for (const [name, { little_us, much_us, ratio }] of Object.entries(result.flat)) console.log(`| ${name} | ${little_us.toFixed(1)} | ${much_us.toFixed(1)} | ${ratio.toFixed(2)} |`);
 }
