@@ -130,18 +130,24 @@ const flat = {
   ...(options.store && { 'consult, a filled audit': [{ path: token('opaque'), post: true }, {}, { audit: options.store }] }),
 };
 
+/** What a load came to once everything is warm: its requests, the seconds that it took, and the CPU seconds that were spent. */
+async function worked(program, load) {
+  await wrk({ ...load, seconds: 1 });
+  const before = program.cpu();
+  const { requests, failed, seconds: took } = await wrk({ ...load, seconds });
+  const spent = program.cpu() - before;
+  if (failed || !requests) throw new Error(`${failed} of ${requests} requests failed; see ${run}`);
+  return { requests, took, spent };
+}
+
 /** CPU microseconds a request, with an audit that is there already, or beside connections that are idle. */
 async function cost(load, { audit, idle = 0, ...extra }) {
   const put = audit && ((folder) => copyFileSync(audit, join(folder, 'audit.db')));
   return beside({ ...extra, put }, async (program) => {
     const all = { port, run, core: otherCore, ...load };
     const quiet = await Promise.all(Array.from({ length: idle }, () => connected()));
-    await wrk({ ...all, seconds: 1 });
-    const before = program.cpu();
-    const { requests, failed } = await wrk({ ...all, seconds });
-    const spent = program.cpu() - before;
+    const { requests, spent } = await worked(program, all);
     quiet.forEach((socket) => socket.destroy());
-    if (failed || !requests) throw new Error(`${failed} of ${requests} requests failed; see ${run}`);
     return (spent / requests) * 1e6;
   });
 }
@@ -150,11 +156,8 @@ async function cost(load, { audit, idle = 0, ...extra }) {
 async function spread(cores) {
   return beside({ cores, verdict: 'claims' }, async (program) => {
     const load = { port, run, path: token('bench'), post: true, core: cores === proxyCore ? otherCore : cores };
-    await wrk({ ...load, seconds: 1 });
-    const before = program.cpu();
-    const { requests, failed, seconds: took } = await wrk({ ...load, seconds });
-    if (failed || !requests) throw new Error(`${failed} of ${requests} requests failed; see ${run}`);
-    return { rps: requests / took, used: (program.cpu() - before) / took };
+    const { requests, took, spent } = await worked(program, load);
+    return { rps: requests / took, used: spent / took };
   });
 }
 

@@ -2,14 +2,12 @@
 //   node run.mjs [SUITE…]     all suites of suites/, or only those named, such as `session`
 // Keeps what Tollgate wrote in $SUITE_RUN, a new temporary folder by default.
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { chosen, runAll } from '../keycloak/lib/suites.mjs';
+import { chosen, inNode, runAll } from '../keycloak/lib/suites.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const folder = process.env.SUITE_RUN ?? mkdtempSync(join(tmpdir(), 'tollgate-suite-'));
@@ -17,10 +15,5 @@ mkdirSync(folder, { recursive: true });
 console.log(`logs, audits and events: ${folder}`);
 
 const named = process.argv.slice(2);
-const { code } = await runAll(chosen(here, named), folder, async (args) => {
-  const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, SUITE_RUN: folder } });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-  const [exit] = await once(child, 'exit');
-  return exit ?? 1;
-});
+const { code } = await runAll(chosen(here, named), folder, inNode(folder));
 process.exit(code);

@@ -2,14 +2,13 @@
 //   node run.mjs [SUITE…]     all suites of suites/, or only those named, such as `session`
 // Keeps what Tollgate wrote in $SUITE_RUN, a new temporary folder by default. A complete run outside CI is written down in `last-run`.
 
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { chosen, runAll } from '../keycloak/lib/suites.mjs';
+import { chosen, inNode, runAll } from '../keycloak/lib/suites.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 if (spawnSync(join(here, 'ory.sh'), ['built']).status !== 0) {
@@ -21,12 +20,7 @@ mkdirSync(folder, { recursive: true });
 console.log(`logs, audits and events: ${folder}`);
 
 const named = process.argv.slice(2);
-const { code, passed } = await runAll(chosen(here, named), folder, async (args) => {
-  const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, SUITE_RUN: folder } });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
-  const [exit] = await once(child, 'exit');
-  return exit ?? 1;
-});
+const { code, passed } = await runAll(chosen(here, named), folder, inNode(folder));
 if (code === 0 && named.length === 0 && !process.env.CI) {
   const date = new Date().toISOString().slice(0, 10);
   writeFileSync(join(here, 'last-run'), `${date}: ory/hydra v2.3.0, ory/kratos v1.3.1, ${passed} tests\n`);

@@ -1,5 +1,7 @@
 // The suites of a folder, run one after the other and counted.
 
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -41,3 +43,11 @@ export async function runAll(files, folder, execute) {
   console.log(`${files.length} suites, ${passed} tests passed, ${counted('fail')} failed, in ${((Date.now() - started) / 1000).toFixed(0)} s`);
   return { code, passed };
 }
+
+/** An `execute` with nothing but Node, for suites that keep what they write in `folder`. */
+export const inNode = (folder) => async (args) => {
+  const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, SUITE_RUN: folder } });
+  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  const [code] = await once(child, 'exit');
+  return code ?? 1;
+};
