@@ -202,9 +202,6 @@ impl Preset {
 
     /// Puts every path below a base path, for an upstream that is served from one (`/auth`).
     pub fn below(mut self, base: &str) -> Self {
-        if base.is_empty() || base == "/" {
-            return self;
-        }
         let put = |path: &mut Pattern| {
             if path.discovered().is_none() {
                 *path = path.below(base);

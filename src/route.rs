@@ -287,6 +287,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_route_that_looks_into_the_body_lists_its_encodings() {
+        let route = |more: &str| -> Route {
+            let text = format!("name = \"r\"\npath = \"/x\"\ndoes = \"pass\"\n{more}");
+            toml::from_str(&text).unwrap()
+        };
+        for looks in [
+            "only_if = [\"form:email\"]",
+            "only_if = [\"query:step\", \"json:/users\"]",
+            "each = \"/users\"",
+            "facts = { \"user.email\" = [\"form:email\"] }",
+        ] {
+            assert_eq!(route(looks).check().unwrap_err().key, "bodies", "{looks}");
+            assert!(
+                route(&format!("bodies = [\"form\"]\n{looks}")).check().is_ok(),
+                "{looks}"
+            );
+        }
+        assert!(route("only_if = [\"query:step\"]").check().is_ok());
+    }
+
+    #[test]
     fn a_star_stands_for_any_characters() {
         for (pattern, fitting, other) in [
             ("web-*", "web-app", "mobile-web-app"),

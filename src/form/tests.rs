@@ -142,6 +142,10 @@ fn multipart_that_is_more_than_text_fields_is_refused() {
             "Content-Disposition: form-data; name=\"a\"\r\nContent-Disposition: form-data; name=\"b\"",
             "1",
         )],
+        vec![part(
+            "Content-Disposition: form-data; name=\"a\"\r\nContent-Type: text/plain\r\nContent-Type: text/plain",
+            "1",
+        )],
         vec![part("Content-Disposition: form-data; name=\"\"", "1")],
         vec![part("X-A: b", "1")],
         vec!["preamble\r\n".to_owned(), plain()],
@@ -187,6 +191,22 @@ fn a_boundary_is_taken_quoted_or_not_and_only_once() {
         ("multipart/form-data; boundary=c", false),
     ] {
         assert_eq!(Form::multipart(body, content_type).is_ok(), fine, "{content_type}");
+    }
+}
+
+#[test]
+fn a_boundary_has_seventy_characters_at_most_and_none_that_needs_quoting() {
+    for (boundary, fine) in [
+        ("b".repeat(70), true),
+        ("b".repeat(71), false),
+        ("'()+_,-./:=?".to_owned(), true),
+        ("a b".to_owned(), false),
+        ("a\\b".to_owned(), false),
+    ] {
+        let body = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--{boundary}--");
+        let content_type = format!("multipart/form-data; boundary=\"{boundary}\"");
+        let read = Form::multipart(body.as_bytes(), &content_type);
+        assert_eq!(read.is_ok(), fine, "{boundary}");
     }
 }
 

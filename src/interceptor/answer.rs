@@ -430,6 +430,7 @@ mod tests {
             "application/json",
             "Application/JSON; charset=UTF-8",
             "application/json;charset=\"utf-8\"",
+            "application/json; profile=\"plain\"",
         ] {
             assert!(is_json(fine), "{fine}");
         }

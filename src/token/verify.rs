@@ -178,11 +178,6 @@ impl Verified {
         &self.raw
     }
 
-    /// Whether it was verified as an ID token.
-    pub fn is_id_token(&self) -> bool {
-        self.nature == Nature::IdToken
-    }
-
     pub(super) fn nature(&self) -> Nature {
         self.nature
     }

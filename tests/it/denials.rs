@@ -112,6 +112,27 @@ async fn the_page_leads_back_on_this_site_only() {
 }
 
 #[tokio::test]
+async fn keycloaks_registration_leads_back_to_the_same_login() {
+    let idp = Idp::keycloak().await;
+    idp.hook.deny(Trigger::PreSignup, "No");
+    let form = "/realms/tg/login-actions/registration";
+    let back = async |query: &str| {
+        let call = idp.post(&format!("{form}?{query}"));
+        let page = call
+            .form(&[("email", "eve@example.com"), ("password-confirm", "x")])
+            .send();
+        page.await.text()
+    };
+    let login = "client_id=web&tab_id=a%22b&client_data=d";
+    let page = back(&format!("session_code=once&execution=e&{login}")).await;
+    let place = format!("href=\"{form}?{}\"", login.replace('&', "&amp;"));
+    assert!(page.contains(&place), "{page}");
+    assert!(!page.contains("once"), "a code that is spent: {page}");
+    let unknown = back("client_id=web").await;
+    assert!(unknown.contains("href=\"/\""), "{unknown}");
+}
+
+#[tokio::test]
 async fn an_operators_own_page_is_used_and_filled_in_safely() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("denied.html");
@@ -223,4 +244,12 @@ async fn what_cannot_be_read_is_refused_with_the_reason_in_the_readers_format() 
         .await;
     assert_eq!(browser.status, 415);
     assert!(browser.header("content-type").unwrap().starts_with("text/html"));
+    let taken = "this request takes application/x-www-form-urlencoded or multipart/form-data";
+    assert!(browser.text().contains(taken), "{}", browser.text());
+    let idp = Idp::keycloak().await;
+    let login = idp
+        .post("/realms/tg/login-actions/authenticate")
+        .body("text/plain", "x");
+    let answer = login.send().await.text();
+    assert!(answer.contains(&format!("{taken} or no body")), "{answer}");
 }

@@ -431,6 +431,17 @@ mod tests {
     }
 
     #[test]
+    fn claims_are_large_or_oversized_from_the_first_byte_above_the_limit() {
+        let none = Additions::default();
+        // As JSON the claim has eight bytes around its value.
+        let of = |size: usize| both(json!({"a": "x".repeat(size - 8)}));
+        let warnings = |size| SESSION.place(&of(size), &upstream(), &none).unwrap().1.len();
+        assert_eq!([warnings(LARGE_CLAIMS), warnings(LARGE_CLAIMS + 1)], [0, 2]);
+        assert_eq!(warnings(MAX_CLAIMS), 2);
+        assert!(place(SESSION, &of(MAX_CLAIMS + 1), &none).is_err());
+    }
+
+    #[test]
     fn names_that_nobody_may_set_are_found_in_the_settings() {
         let found = name_findings(Some("sub"), &["plan".to_owned(), "exp".to_owned()]);
         let keys: Vec<_> = found.iter().map(|f| f.key.as_str()).collect();

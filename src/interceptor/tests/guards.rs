@@ -68,6 +68,16 @@ async fn an_open_breaker_lets_on_failure_decide_without_a_call() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_stays_silent_opens_the_breaker() {
+    let hook = Hook::scripted([vec![Step::Wait]]).await;
+    let world = World::of([json!({"endpoint": hook.url(), "timeout": "50ms",
+        "breaker": {"failures_in_a_row": 2, "open_for": "1h"}})]);
+    for decided_by in [DecidedBy::OnFailure, DecidedBy::OnFailure, DecidedBy::Breaker] {
+        assert_eq!(world.session().await.consultations[0].decided_by, decided_by);
+    }
+}
+
+#[tokio::test]
 async fn wrong_answers_do_not_open_the_breaker_and_trials_do_not_count() {
     let hook = Hook::answering("HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n").await;
     let world = World::of([json!({"endpoint": hook.url(), "breaker": {"failures_in_a_row": 1}})]);

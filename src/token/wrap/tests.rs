@@ -71,6 +71,16 @@ fn what_is_sealed_says_nothing_and_is_never_the_same_twice() {
 }
 
 #[test]
+fn what_was_sealed_as_another_form_or_kind_does_not_open() {
+    let sealer = sealer(b'a');
+    for around in ["", PREFIX, "tg2.a", &format!("{PREFIX}r")] {
+        let contents = sealer.seal_bytes(Purpose::Wrap, access().encode(), around.as_bytes(), now());
+        let raw = format!("{PREFIX}{}{}", access().kind(), contents.unwrap());
+        assert_eq!(sealer.unwrap(&raw), Err(Shut), "{around}");
+    }
+}
+
+#[test]
 fn a_wrap_that_was_touched_anywhere_does_not_open() {
     let sealer = sealer(b'a');
     for wrap in [access(), refresh()] {

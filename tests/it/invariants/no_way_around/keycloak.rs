@@ -57,6 +57,25 @@ async fn the_registration_form_is_a_signup_below_every_login_action() {
 }
 
 #[tokio::test]
+async fn a_field_that_nobody_reads_may_have_several_lines_and_come_twice() {
+    let idp = closed().await;
+    let path = "/realms/tg/login-actions/registration";
+    for fields in ["about=a%0D%0Ab", "hobby=chess&hobby=go"] {
+        let answer = idp.post(path).body(FORM, format!("{FIELDS}&{fields}")).send().await;
+        assert_eq!(answer.status, 403, "{fields}: {answer:?}");
+    }
+    assert_eq!(idp.hook.asked(Trigger::PreSignup).len(), 2);
+    for (step, fields) in [
+        ("registration", "email=eve%0A%40example.com"),
+        ("authenticate", "password-confirm=a%0Ab"),
+    ] {
+        let path = format!("/realms/tg/login-actions/{step}");
+        assert_eq!(idp.post(&path).body(FORM, fields).send().await.status, 400, "{fields}");
+    }
+    assert_eq!(idp.hook.asked(Trigger::PreSignup).len(), 2);
+}
+
+#[tokio::test]
 async fn the_execution_of_the_registration_form_is_a_signup_whatever_the_fields_are() {
     let idp = closed().await;
     for step in ["authenticate", "reset-credentials", "required-action"] {
@@ -117,6 +136,12 @@ async fn a_registration_in_any_spelling_is_consulted_or_refused() {
             base,
             FORM,
             "email=a%40example.com&%65mail=eve%40example.com",
+        ),
+        (
+            "what it is recognised by, twice",
+            "/realms/tg/login-actions/authenticate",
+            FORM,
+            "password-confirm=x&password-confirm=y",
         ),
         (
             "query and body",
@@ -321,6 +346,11 @@ async fn a_user_in_an_unreadable_document_is_refused() {
             "\u{feff}{\"username\":\"eve\"}",
         ),
         ("a form", FORM, "username=eve"),
+        (
+            "a form in parts",
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\neve\r\n--b--\r\n",
+        ),
         ("charset", "application/json; charset=utf-32", "{\"username\":\"eve\"}"),
     ] {
         let answer = idp.post("/admin/realms/tg/users").body(content_type, body).send().await;
@@ -385,5 +415,6 @@ async fn ways_out_that_are_not_served_are_refused_and_not_forwarded() {
         ])
         .await;
     assert_eq!(exchange.status, 400);
+    assert_eq!(exchange.json()["error"], "invalid_request");
     assert_eq!(slipped(&idp), [""; 0]);
 }
