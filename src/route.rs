@@ -177,11 +177,6 @@ impl Route {
         self.methods.is_empty() || self.methods.iter().any(|m| m == method)
     }
 
-    /// Whether the body must be read before the route is known to apply, or to act on it.
-    pub fn reads_body(&self) -> bool {
-        !self.bodies.is_empty()
-    }
-
     /// Whether a request with these parameters asks a token endpoint for something else than tokens.
     pub fn asks_for_no_token<'a>(&self, mut parameters: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
         parameters.any(|(name, value)| {
@@ -304,7 +299,39 @@ mod tests {
                 "{looks}"
             );
         }
-        assert!(route("only_if = [\"query:step\"]").check().is_ok());
+        let elsewhere = "only_if = [\"query:step\"]\nfacts = { \"context.realm\" = [\"path:realm\"] }";
+        assert!(route(elsewhere).check().is_ok());
+    }
+
+    #[test]
+    fn a_route_that_consults_names_a_trigger_that_is_no_tokens() {
+        let check = |does: &str, trigger: &str| {
+            let text = format!("name = \"r\"\npath = \"/x\"\ndoes = \"{does}\"\n{trigger}");
+            toml::from_str::<Route>(&text).unwrap().check()
+        };
+        let (signup, session) = ("trigger = \"PRE_SIGNUP\"", "trigger = \"PRE_SESSION_CREATION\"");
+        assert!(check("consult", signup).is_ok());
+        assert_eq!(check("consult", "").unwrap_err().key, "trigger");
+        assert_eq!(check("consult", session).unwrap_err().key, "trigger");
+        assert!(check("session", session).is_ok());
+    }
+
+    #[test]
+    fn a_request_for_something_else_than_tokens_is_told_by_the_value() {
+        let text =
+            "name = \"r\"\npath = \"/x\"\ndoes = \"tokens\"\nwithout_tokens = { response_mode = [\"decision\"] }";
+        let route: Route = toml::from_str(text).unwrap();
+        for (parameter, is_one) in [
+            (("response_mode", "decision"), true),
+            (("response_mode", "permissions"), false),
+            (("grant_type", "decision"), false),
+        ] {
+            assert_eq!(
+                route.asks_for_no_token([parameter].into_iter()),
+                is_one,
+                "{parameter:?}"
+            );
+        }
     }
 
     #[test]

@@ -285,6 +285,29 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_is_a_literal_or_a_name_and_nothing_between() {
+        for wrong in ["/a{b}", "/{a}b", "/a*", "/a?b", "/a#b", "/{a", "/a}"] {
+            assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn two_patterns_have_the_paths_in_common_that_both_take() {
+        let common = |one: &str, other: &str| one.parse::<Pattern>().unwrap().common(&other.parse().unwrap());
+        for (one, other, both) in [
+            ("/a/{x}", "/a/{y}", Some("/a/{x}")),
+            ("/a/{x}", "/A/b", Some("/a/b")),
+            ("/a/{x*}", "/a/b/{y}", Some("/a/b/{y}")),
+            ("/", "/", Some("/")),
+            ("/a/{x}", "/b/{x}", None),
+            ("/a/{x}", "/a", None),
+        ] {
+            assert_eq!(common(one, other).as_deref(), both, "{one} {other}");
+            assert_eq!(common(other, one).is_some(), both.is_some(), "{other} {one}");
+        }
+    }
+
+    #[test]
     fn a_filled_pattern_leads_back_to_its_captures() {
         let pattern: Pattern = "/realms/{realm}/certs".parse().unwrap();
         let captures = pattern.captures("/realms/My%20Realm/certs").unwrap();

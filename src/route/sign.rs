@@ -125,6 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_sign_reads_the_parameters_that_it_names() {
+        for (sign, read, other) in [("form:a+b=1", "b", "c"), ("query:a", "a", "b"), ("query:a=1", "a", "1")] {
+            let sign: Sign = sign.parse().unwrap();
+            assert!(sign.reads_parameter(read) && !sign.reads_parameter(other), "{sign}");
+        }
+        for elsewhere in ["path:a", "json:/a", "learned:a"] {
+            assert!(!elsewhere.parse::<Sign>().unwrap().reads_parameter("a"), "{elsewhere}");
+        }
+    }
+
+    #[test]
     fn what_is_no_sign_is_told_what_would_be_one() {
         for text in ["", "form:", "form:a+", "json:a", "learned:", "cookie:x", "form"] {
             let wrong = text.parse::<Sign>().unwrap_err();

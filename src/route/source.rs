@@ -82,3 +82,20 @@ impl<'de> Deserialize<'de> for Sources {
             .map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_document_is_a_json_pointer() {
+        for kind in ["json", "item", "claim", "caller"] {
+            let wrong = format!("{kind}:email").parse::<Source>().unwrap_err();
+            assert!(wrong.contains("such as `/email`"), "{wrong}");
+            assert!(format!("{kind}:/email").parse::<Source>().is_ok());
+        }
+        assert!("form:email".parse::<Source>().is_ok());
+        let unknown = "cookie:a".parse::<Source>().unwrap_err();
+        assert!(unknown.contains("is no source"), "{unknown}");
+    }
+}

@@ -116,6 +116,14 @@ async fn a_signed_introspection_answer_has_the_added_claims_and_is_signed_again(
     assert_eq!(
         introspect(&idp, INTROSPECTION, &token).await.status,
         502,
+        "with another `typ`"
+    );
+    let untyped = json!({"alg": "ES256", "kid": idp.key.kid});
+    let signed = idp.key.sign_as(&untyped, &about(true).to_string());
+    idp.stub.fate("/introspect", Fate::Answer(200, INTROSPECTION, signed));
+    assert_eq!(
+        introspect(&idp, INTROSPECTION, &token).await.status,
+        502,
         "without its `typ`"
     );
 }
