@@ -73,10 +73,13 @@ fn what_is_sealed_says_nothing_and_is_never_the_same_twice() {
 #[test]
 fn what_was_sealed_as_another_form_or_kind_does_not_open() {
     let sealer = sealer(b'a');
-    for around in ["", PREFIX, "tg2.a", &format!("{PREFIX}r")] {
+    let sealed_as = |around: &str| {
         let contents = sealer.seal_bytes(Purpose::Wrap, access().encode(), around.as_bytes(), now());
-        let raw = format!("{PREFIX}{}{}", access().kind(), contents.unwrap());
-        assert_eq!(sealer.unwrap(&raw), Err(Shut), "{around}");
+        sealer.unwrap(&format!("{PREFIX}{ACCESS}{}", contents.unwrap()))
+    };
+    assert_eq!(sealed_as("tg1.a"), Ok(access()));
+    for other in ["", PREFIX, "tg2.a", "tg1.r"] {
+        assert_eq!(sealed_as(other), Err(Shut), "{other}");
     }
 }
 
