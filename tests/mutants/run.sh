@@ -4,7 +4,8 @@
 #   tests/mutants/run.sh                          all of it: an hour or two on two cores, so it belongs to a release and not to each change
 #   tests/mutants/run.sh --in-diff FILE           what a diff touches
 #   tests/mutants/run.sh --only-survivors         once more what was not noticed the last time
-#   tests/mutants/run.sh --dry-run                what there is to change
+#
+# What there is to change: `cargo gamma list mutants --config tests/mutants/gamma.toml`.
 #
 # Needs `cargo install cargo-gamma@0.3.0 --locked`. All changes are compiled into one copy of the tree, and the tests are run with one of them switched on at
 # a time, so the work tree stays as it is. The report is target/mutants/gamma-report.html.
