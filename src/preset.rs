@@ -202,6 +202,9 @@ impl Preset {
 
     /// Puts every path below a base path, for an upstream that is served from one (`/auth`).
     pub fn below(mut self, base: &str) -> Self {
+        if base.is_empty() {
+            return self;
+        }
         let put = |path: &mut Pattern| {
             if path.discovered().is_none() {
                 *path = path.below(base);

@@ -281,34 +281,31 @@ fn invalid_request() -> String {
 mod tests {
     use super::*;
 
+    fn route(does: &str, more: &str) -> Route {
+        let text = format!("name = \"r\"\npath = \"/x\"\ndoes = \"{does}\"\n{more}");
+        toml::from_str(&text).unwrap()
+    }
+
     #[test]
     fn a_route_that_looks_into_the_body_lists_its_encodings() {
-        let route = |more: &str| -> Route {
-            let text = format!("name = \"r\"\npath = \"/x\"\ndoes = \"pass\"\n{more}");
-            toml::from_str(&text).unwrap()
-        };
         for looks in [
             "only_if = [\"form:email\"]",
             "only_if = [\"query:step\", \"json:/users\"]",
             "each = \"/users\"",
             "facts = { \"user.email\" = [\"form:email\"] }",
         ] {
-            assert_eq!(route(looks).check().unwrap_err().key, "bodies", "{looks}");
-            assert!(
-                route(&format!("bodies = [\"form\"]\n{looks}")).check().is_ok(),
-                "{looks}"
-            );
+            let found = route("pass", looks).check().unwrap_err();
+            assert_eq!(found.key, "bodies", "{looks}");
+            let listed = route("pass", &format!("bodies = [\"form\"]\n{looks}"));
+            assert!(listed.check().is_ok(), "{looks}");
         }
         let elsewhere = "only_if = [\"query:step\"]\nfacts = { \"context.realm\" = [\"path:realm\"] }";
-        assert!(route(elsewhere).check().is_ok());
+        assert!(route("pass", elsewhere).check().is_ok());
     }
 
     #[test]
     fn a_route_that_consults_names_a_trigger_that_is_no_tokens() {
-        let check = |does: &str, trigger: &str| {
-            let text = format!("name = \"r\"\npath = \"/x\"\ndoes = \"{does}\"\n{trigger}");
-            toml::from_str::<Route>(&text).unwrap().check()
-        };
+        let check = |does, trigger| route(does, trigger).check();
         let (signup, session) = ("trigger = \"PRE_SIGNUP\"", "trigger = \"PRE_SESSION_CREATION\"");
         assert!(check("consult", signup).is_ok());
         assert_eq!(check("consult", "").unwrap_err().key, "trigger");
@@ -318,9 +315,7 @@ mod tests {
 
     #[test]
     fn a_request_for_something_else_than_tokens_is_told_by_the_value() {
-        let text =
-            "name = \"r\"\npath = \"/x\"\ndoes = \"tokens\"\nwithout_tokens = { response_mode = [\"decision\"] }";
-        let route: Route = toml::from_str(text).unwrap();
+        let route = route("tokens", "without_tokens = { response_mode = [\"decision\"] }");
         for (parameter, is_one) in [
             (("response_mode", "decision"), true),
             (("response_mode", "permissions"), false),

@@ -129,14 +129,17 @@ fn unwrap(raw: &str, sealer: &Sealer) -> Option<Restored> {
     })
 }
 
-/// The payload as it was before the capsule was added, and the capsule. It is always the last member and never the only one.
+/// The payload as it was before the capsule was added, and the capsule. It is always the last member.
 fn take_capsule<'a>(outer: &'a Compact<'_>) -> Option<(String, &'a str)> {
     let members = members(&outer.payload).ok()?;
     let (last, others) = members.split_last()?;
     if last.name != capsule::CLAIM {
         return None;
     }
-    let start = others.last()?.value.end;
+    let start = match others.last() {
+        Some(before) => before.value.end,
+        None => outer.payload.find('{')? + 1,
+    };
     let edited = [outer.payload.get(..start)?, outer.payload.get(last.value.end..)?].concat();
     Some((edited, outer.claims.get(capsule::CLAIM)?.as_str()?))
 }

@@ -101,22 +101,25 @@ fn what_could_be_read_as_another_path_is_refused() {
 #[test]
 fn a_refusal_says_what_is_wrong() {
     for (target, wrong) in [
-        ("/a\\b", "a backslash"),
-        ("/a;b", "a `;` parameter"),
-        ("/a\u{e9}", "a raw non-ASCII byte"),
-        ("/a|b", "a raw `|`"),
-        ("/a%2fb", "an encoded slash (%2F)"),
-        ("/a%5cb", "an encoded backslash (%5C)"),
-        ("/a%3bb", "an encoded `;` (%3B)"),
-        ("/a%2eb", "an encoded dot (%2E)"),
-        ("/a%00b", "an encoded control character"),
-        ("/a%7eb", "a percent-encoding of a character that needs none"),
-        ("/a%2541", "percent-encoded twice (%25)"),
-        ("/a//b", "an empty segment (//)"),
-        ("/a/../b", "a dot segment"),
+        ("/a\\b", "the path has a backslash"),
+        ("/a;b", "the path has a `;` parameter"),
+        ("/a\u{e9}", "the path has a raw non-ASCII byte"),
+        ("/a|b", "the path has a raw `|`"),
+        ("/a%2fb", "the path has an encoded slash (%2F)"),
+        ("/a%5cb", "the path has an encoded backslash (%5C)"),
+        ("/a%3bb", "the path has an encoded `;` (%3B)"),
+        ("/a%2eb", "the path has an encoded dot (%2E)"),
+        ("/a%00b", "the path has an encoded control character"),
+        (
+            "/a%7eb",
+            "the path has a percent-encoding of a character that needs none",
+        ),
+        ("/a%2541", "the path is percent-encoded twice (%25)"),
+        ("//a", "the path has an empty segment (//)"),
+        ("/a//b", "the path has an empty segment (//)"),
+        ("/a/../b", "the path has a dot segment"),
     ] {
-        let refusal = read(target).unwrap_err().to_string();
-        assert!(refusal.contains(wrong), "{target}: {refusal}");
+        assert_eq!(read(target).unwrap_err().to_string(), wrong, "{target}");
     }
     let control = Target::parse("/a\u{7f}", None).unwrap_err().to_string();
     assert_eq!(control, "the path has a control character");
