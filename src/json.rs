@@ -91,16 +91,8 @@ impl<'de> Visitor<'de> for Strict {
         Ok(v.into())
     }
 
-    fn visit_f64<E>(self, v: f64) -> Result<Value, E> {
-        Ok(v.into())
-    }
-
     fn visit_str<E>(self, v: &str) -> Result<Value, E> {
         Ok(Value::String(v.to_owned()))
-    }
-
-    fn visit_string<E>(self, v: String) -> Result<Value, E> {
-        Ok(Value::String(v))
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {

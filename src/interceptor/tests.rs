@@ -89,6 +89,7 @@ async fn an_allow_adds_its_claims_to_both_tokens() {
     let Decision::Allow(additions) = &verdict.decision else {
         panic!("{verdict:?}")
     };
+    assert!(!additions.is_empty());
     assert_eq!(additions.access_token["plan"], "gold");
     assert_eq!(additions.id_token["plan"], "gold");
     let consultation = &verdict.consultations[0];

@@ -308,7 +308,7 @@ async fn a_record_is_found_by_number_id_prefix_and_request() {
     assert_eq!(seqs(&id[..30]), [4]);
     assert_eq!(seqs("req-2"), [2, 3, 5]);
     assert!(matches!(
-        reader.show("01a", &mut Vec::new()),
+        reader.show(&id[..3], &mut Vec::new()),
         Err(ReadError::Ambiguous { count: 5, .. })
     ));
     for unknown in ["99", "req-9", "", "' OR 1=1 --", "%"] {

@@ -111,6 +111,23 @@ async fn an_interceptor_that_fails_open_too_often_fails_closed() {
 }
 
 #[tokio::test]
+async fn an_event_of_256_kib_is_sent_and_a_larger_one_fails_closed() {
+    let hook = Hook::answering("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").await;
+    let world = World::of([json!({"endpoint": hook.url(), "on_failure": "allow"})]);
+    let (mut event, existing) = session();
+    let mut said = async |filler: usize| {
+        event.data.insert("filler".into(), "x".repeat(filler).into());
+        world.interceptors.consult(&event, &existing).await
+    };
+    assert!(!denied(&said(0).await));
+    let rest = 256 * 1024 - hook.requests()[0].body.len();
+    assert!(!denied(&said(rest).await));
+    assert_eq!(hook.requests()[1].body.len(), 256 * 1024);
+    assert!(denied(&said(rest + 1).await));
+    assert_eq!(hook.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn load_on_a_slow_endpoint_opens_nothing() {
     let hook = Hook::scripted([vec![Step::Wait, Step::send(&json_answer("{\"decision\":\"DENY\"}"))]]).await;
     let world = World::of([json!({"endpoint": hook.url(), "max_concurrent": 20, "on_failure": "allow"})]);

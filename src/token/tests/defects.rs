@@ -80,6 +80,33 @@ fn the_key_decides_which_algorithm_may_be_named() {
     assert_eq!(check(&access_token(Algorithm::PS256)), Err(Unverified::Algorithm));
 }
 
+#[test]
+fn an_id_token_is_for_somebody_even_where_the_client_is_not_known() {
+    let expected = Expected {
+        issuer: ISSUER,
+        kind: Kind::IdToken {
+            client_id: None,
+            nonce: None,
+            access_token: None,
+            code: None,
+            state: None,
+        },
+    };
+    let upstream = &world().upstream;
+    let check = |audiences: Value| {
+        let mut claims = id_claims(Algorithm::ES256);
+        claims.insert("aud".into(), audiences);
+        let raw = sign_values(upstream, Algorithm::ES256, &header(upstream, Algorithm::ES256), &claims);
+        verify(&raw, &world().upstream_keys, &expected, now()).map(|_| ())
+    };
+    assert_eq!(check(json!(["another"])), Ok(()));
+    let missing = Unverified::Claim {
+        claim: "aud",
+        problem: "is missing",
+    };
+    assert_eq!(check(json!([])), Err(missing));
+}
+
 impl Sound {
     fn is_id(&self) -> bool {
         matches!(self.expected.kind, Kind::IdToken { .. })

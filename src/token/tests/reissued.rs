@@ -243,6 +243,33 @@ fn what_cannot_be_reissued_says_why() {
 }
 
 #[test]
+fn a_claim_that_reads_back_as_another_is_refused() {
+    let access = verified_access(&access_token(Algorithm::ES256));
+    let number = json!({"$serde_json::private::Number": "1"});
+    for claims in [json!({"seats": number}), number] {
+        let refused = world().tollgate.access_token(&access, &add(claims), now());
+        assert!(matches!(refused, Err(Unissued::Unreadable(_))), "{refused:?}");
+    }
+}
+
+#[test]
+fn the_longest_token_is_restored_and_a_longer_one_not_issued() {
+    let tollgate = &world().tollgate;
+    let access = verified_access(&access_token(Algorithm::ES256));
+    let issue = |length: usize| tollgate.access_token(&access, &add(json!({"x": "x".repeat(length)})), now());
+    let half = jws::MAX_TOKEN / 2;
+    // Three more bytes of a claim are four of a token.
+    let near = half + (jws::MAX_TOKEN - issue(half).unwrap().len()) * 3 / 4;
+    let longest = (near - 3..near + 3)
+        .filter_map(|length| issue(length).ok())
+        .last()
+        .unwrap();
+    assert_eq!(longest.len(), jws::MAX_TOKEN);
+    assert_eq!(tollgate.restore(&longest).unwrap().original, access.raw());
+    assert_eq!(issue(near + 3), Err(Unissued::TooLong));
+}
+
+#[test]
 fn a_capsule_of_an_rs256_token_takes_about_700_bytes() {
     let access = verified_access(&access_token(Algorithm::RS256));
     let claims = add(json!({"plan": "gold", "roles": ["admin", "billing"]}));

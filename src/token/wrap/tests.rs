@@ -4,7 +4,7 @@ use serde_json::{Number, json};
 use super::*;
 use crate::{
     secret::Secret,
-    token::{AlgorithmChoice, KeyRing, Reissuer, Unissued, Unrestorable},
+    token::{AlgorithmChoice, KeyRing, Reissuer, SealingPart, TimedSecret, Unissued, Unrestorable},
 };
 
 fn now() -> Timestamp {
@@ -137,6 +137,17 @@ fn the_secret_before_still_opens_and_another_does_not() {
 }
 
 #[test]
+fn of_two_secrets_whose_time_comes_at_once_one_seals_and_the_other_opens() {
+    let from = |byte: u8| TimedSecret {
+        seals_from: Some(now()),
+        secret: Secret::new(vec![byte; 32]),
+    };
+    let sealer = Sealer::rotating(vec![from(b'a'), from(b'b')], None).unwrap();
+    let parts: Vec<_> = sealer.keys_at(now()).iter().map(|key| key.part).collect();
+    assert_eq!(parts, [SealingPart::Seals, SealingPart::Opens]);
+}
+
+#[test]
 fn a_capsule_is_no_wrap() {
     assert_eq!(sealed_as(Purpose::Capsule, "tg1.a"), Err(Shut));
 }
@@ -156,7 +167,11 @@ fn what_would_not_be_read_back_is_not_handed_out() {
             now(),
         )
     };
-    assert!(matches!(wrap(json!({"deep": deep})), Err(Unissued::Unreadable(_))));
+    let another_when_read = json!({"$serde_json::private::Number": "1"});
+    for claim in [deep, another_when_read] {
+        let refused = wrap(json!({"claim": claim}));
+        assert!(matches!(refused, Err(Unissued::Unreadable(_))), "{refused:?}");
+    }
     assert_eq!(wrap(json!({"long": "x".repeat(300_000)})), Err(Unissued::TooLong));
     assert_eq!(reissuer.restore("tg1.").unwrap_err(), Unrestorable::Forged);
     assert_eq!(reissuer.restore("tg2.abc").unwrap_err(), Unrestorable::NotOurs);
