@@ -32,7 +32,7 @@ use tollgate::{
     verdict::Effect,
 };
 
-use crate::world::{hook::SECRET, keys, postgres::Postgres, setup::Places, setup::Setup, until};
+use crate::world::{hook::SECRET, keys, postgres::Postgres, proxy::free_address, setup::Places, setup::Setup, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_keeps_what_a_client_was_told_through_kills() {
@@ -73,12 +73,12 @@ impl Trial {
         let provider = Provider::start(Options::new("http://unknown.invalid")).await.unwrap();
         let decided = Decided::default();
         let hooks = hooks(Arc::clone(&decided)).await;
-        let public = free_address().await;
+        let public = free_address();
         provider.set_public_url(format!("http://{public}"));
         let mut replicas = Vec::new();
         for store in stores {
             let folder = tempfile::tempdir().unwrap();
-            let address = free_address().await;
+            let address = free_address();
             fs::write(folder.path().join("hook.key"), SECRET).unwrap();
             let setup = Setup::generic()
                 .only(&[Trigger::PreM2mTokenCreation])
@@ -300,9 +300,4 @@ async fn exchange((address, host): (SocketAddr, SocketAddr), head: &str, body: &
         return None;
     }
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-}
-
-async fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
 }

@@ -153,7 +153,7 @@ async fn new_connections_get_the_new_certificate_and_open_ones_go_on() {
 async fn a_new_address_is_bound_before_the_old_one_is_let_go() {
     let world = world().await;
     let held = world.hook.hold(Trigger::PreSignup);
-    let (old, new) = (world.address, free_address().await);
+    let (old, new) = (world.address, free_address());
     let in_flight = tokio::spawn(signup_at(&world.url));
     world.hook.was_asked(Trigger::PreSignup).await;
     world.change(&format!("address = \"{old}\""), &format!("address = \"{new}\""));

@@ -86,7 +86,7 @@ async fn replica(world: &World, setup: &Setup) -> Proxy {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     fs::write(folder.path().join("hook.key"), SECRET).unwrap();
     for _ in 0..20 {
-        let address = free_address().await;
+        let address = free_address();
         let setup = setup.clone().section("listen", &format!("names = [\"{address}\"]"));
         let upstream = world.provider.url();
         let started = Proxy::serve(&setup, &upstream, &world.hook, &folder, address, world.address).await;

@@ -83,7 +83,7 @@ impl World {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join("hook.key"), hook::SECRET).unwrap();
         for _ in 0..20 {
-            let address = free_address().await;
+            let address = free_address();
             let setup = setup.clone().section("listen", &format!("names = [\"{address}\"]"));
             let started = Proxy::serve(&setup, &self.provider.url(), &self.hook, &folder, address, self.address).await;
             if let Ok(proxy) = started {

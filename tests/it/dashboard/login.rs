@@ -17,7 +17,7 @@ async fn world(role: &str) -> World {
 }
 
 async fn world_at(role: &str, clock: Clock) -> World {
-    let admin = free_address().await;
+    let admin = free_address();
     let lines = format!(
         "address = \"{admin}\"\nlogin = {{ client_id = \"tollgate\", client_secret = {{ file = \"admin.token\" }}, \
          roles = \"/roles\", viewers = [\"support\"], operators = [\"ops\"] }}"

@@ -62,7 +62,7 @@ async fn requests_are_spread_over_all_addresses() {
 #[tokio::test]
 async fn an_address_that_cannot_be_reached_costs_no_request_not_even_one_that_may_be_sent_once() {
     let alive = Recorder::start().await;
-    let dead = free_address().await;
+    let dead = free_address();
     let settings = at(&[dead, of(&alive)], "");
     let upstream = upstream(Path::new("."), "http://id.example.com", &settings);
     for _ in 0..6 {
@@ -84,7 +84,7 @@ async fn an_address_that_cannot_be_reached_costs_no_request_not_even_one_that_ma
 
 #[tokio::test]
 async fn when_no_address_is_well_all_are_tried() {
-    let (one, other) = (free_address().await, free_address().await);
+    let (one, other) = (free_address(), free_address());
     let proxy = Proxy::start("http://id.example.com", "", &at(&[one, other], "")).await;
     assert_eq!(ask(proxy.address, GET).await.status, 502);
     // Both are ejected now. One comes back, and is found without waiting.

@@ -178,7 +178,7 @@ async fn an_audit_that_cannot_be_opened_starts_nothing() {
         &world.provider.url(),
         &world.hook,
         &world.folder,
-        crate::world::proxy::free_address().await,
+        crate::world::proxy::free_address(),
         world.address,
     )
     .await;

@@ -30,7 +30,7 @@ fn sound(setup: &Setup, address: &str) -> String {
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_said_at_once_with_line_and_hint_and_nothing_starts() {
-    let address = proxy::free_address().await.to_string();
+    let address = proxy::free_address().to_string();
     let text = sound(&Setup::generic(), &address)
         .replace("preset = \"generic\"", "preset = \"keyclock\"")
         .replace("capsule_secret = { file = \"", "capsule_secret = { file = \"/nowhere")
@@ -59,7 +59,7 @@ async fn everything_that_is_wrong_is_said_at_once_with_line_and_hint_and_nothing
 
 #[tokio::test]
 async fn a_configuration_with_one_mistake_does_not_start_in_part() {
-    let address = proxy::free_address().await.to_string();
+    let address = proxy::free_address().to_string();
     let good = sound(&Setup::generic(), &address);
     for (from, to, about) in [
         (
@@ -93,7 +93,7 @@ async fn a_configuration_with_one_mistake_does_not_start_in_part() {
 
 #[tokio::test]
 async fn a_session_interceptor_must_say_what_happens_when_it_fails() {
-    let address = proxy::free_address().await.to_string();
+    let address = proxy::free_address().to_string();
     let setup = Setup::generic().policy(tollgate::event::Trigger::PreSessionCreation, "");
     let (errors, _) = errors_of(&sound(&setup, &address)).await;
     assert!(errors.contains("on_failure"), "{errors}");
@@ -200,8 +200,7 @@ async fn what_needs_a_restart_is_named_and_nothing_else_of_the_file_is_applied()
 #[tokio::test]
 async fn an_address_that_is_taken_refuses_the_whole_reload() {
     let world = World::start(UNWATCHED).await;
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let taken = TcpListener::bind(taken).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("address = \"{}\"", world.address);
     world.change(&address, &format!("address = \"{}\"", taken.local_addr().unwrap()));
     let Attempt::Refused(why) = world.reload().await else {

@@ -46,7 +46,7 @@ async fn while_the_upstream_is_down_a_browser_reads_a_page() {
 
 #[tokio::test]
 async fn a_proxy_that_never_saw_discovery_lets_nothing_pass_and_recovers_by_itself() {
-    let address = crate::world::proxy::free_address().await;
+    let address = crate::world::proxy::free_address();
     let hook = Hook::start().await;
     let proxy = Proxy::start(&Setup::generic(), &format!("http://{address}"), &hook).await;
     let answer = proxy.post("/token").form(&[("grant_type", "password")]).send().await;

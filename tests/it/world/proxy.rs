@@ -1,9 +1,17 @@
 //! The proxy, started from a file as the product starts it.
 
-use std::{fs, net::SocketAddr, ops::Deref, path::Path, sync::Arc};
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    ops::Deref,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tollgate::{
     audit::{Query, Reader, Record},
     clock::Clock,
@@ -53,7 +61,7 @@ impl Proxy {
         fs::write(folder.path().join("hook.key"), SECRET).unwrap();
         fs::write(folder.path().join("admin.token"), ADMIN_TOKEN).unwrap();
         for _ in 0..20 {
-            let address = free_address().await;
+            let address = free_address();
             match Self::serve(setup, upstream, hook, &folder, address, address).await {
                 Ok(proxy) => return proxy,
                 Err(errors) if errors.to_string().contains("cannot listen on") => {}
@@ -191,7 +199,14 @@ pub(crate) async fn start(folder: &Path, text: &str, clock: Clock) -> Result<(Co
     Ok((config, running))
 }
 
-pub(crate) async fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// An address that nobody has, and that no other test gets: its port is below those that the system hands out by itself.
+pub(crate) fn free_address() -> SocketAddr {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let next = std::process::id().wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], 10_000 + u16::try_from(next).unwrap()));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }

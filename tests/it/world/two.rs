@@ -55,7 +55,7 @@ impl Two {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         fs::write(folder.path().join("hook.key"), SECRET).unwrap();
         for _ in 0..20 {
-            let address = free_address().await;
+            let address = free_address();
             let text = format!(
                 "environment = \"test\"\n\n[listen]\naddress = \"{address}\"\n\n{}\n{}\n\
                  [admin]\naddress = \"127.0.0.1:0\"\n\n[reload]\nwatch = false\n\n{}",
