@@ -15,7 +15,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-elsewhere=(layers project kills supervised dashboard observed replicas audit keyring metrics listen http cli)
+elsewhere=(layers:: project:: kills:: supervised:: dashboard:: observed:: replicas:: audit:: keyring:: metrics:: listen:: http:: cli::)
 
 export CARGO_PROFILE_DEV_DEBUG=0
 exec cargo gamma run --config tests/mutants/gamma.toml --cache-dir target/mutants/tree --artifact-dir target/mutants \
