@@ -130,6 +130,18 @@ pub(super) const EXPECTED_ID: Expected<'static> = Expected {
     },
 };
 
+/// What is expected of an ID token where neither its client nor anything of the request is known.
+pub(super) const EXPECTED_ID_OF_ANYBODY: Expected<'static> = Expected {
+    issuer: ISSUER,
+    kind: Kind::IdToken {
+        client_id: None,
+        nonce: None,
+        access_token: None,
+        code: None,
+        state: None,
+    },
+};
+
 /// Signs whatever is given, however wrong, with the ring's key for the algorithm.
 pub(super) fn sign(ring: &KeyRing, algorithm: Algorithm, header: &[u8], payload: &[u8]) -> String {
     sign_input(ring, algorithm, jws::signing_input(header, payload))
